@@ -1,0 +1,141 @@
+-- The commit of one batch: staged rows become orders, lines, stock and ledger, or nothing at all.
+--
+-- Called between COPY into the session's own pg_temp.batch_rows and COMMIT. One VOLATILE function
+-- of separate statements under READ COMMITTED, because each statement must see with a snapshot of
+-- its own: the fence check and the owner locks in one statement, or REPEATABLE READ, would miss a
+-- fence that was set while the lock was being waited for.
+--
+-- Lock order, the same in every batch of every shard: owners ascending, orders by id, products by
+-- id. An ordered CTE does not order an UPDATE, hence the SELECT ... ORDER BY ... FOR NO KEY UPDATE.
+--
+-- Raises HF001 "fenced" with the ids of the fenced owners in DETAIL, HF002 when what was staged is
+-- not what the caller sent, 23514 when stock would fall below zero. Returns null, or what the
+-- caller cannot know: {"duplicates": [ids that were bound already], "stockAfter": {id: units}}.
+CREATE FUNCTION merge_batch(
+  p_owner         integer,
+  p_no            integer,
+  p_owners        integer[], -- ascending; the owner and those of every product touched
+  p_orders        integer,
+  p_rows          integer,   -- all staged rows
+  p_stock_changes integer
+) RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_now        timestamptz := clock_timestamp();
+  v_owner      integer;
+  v_fenced     integer[];
+  v_count      integer;
+  v_duplicates uuid[] := '{}';
+  v_stock      jsonb;
+BEGIN
+  -- (1) The batch names itself first: whoever must know whether it ended waits on this row.
+  INSERT INTO commit_batches (owner_id, no, aborted, orders, committed_at)
+  VALUES (p_owner, p_no, false, p_orders, v_now);
+
+  -- (2) A takeover holds these exclusively while it fences. 1214605645 = 'Hed' + 'M' (owner locks).
+  FOREACH v_owner IN ARRAY p_owners LOOP
+    PERFORM pg_advisory_xact_lock_shared(1214605645, v_owner);
+  END LOOP;
+
+  -- (3)
+  SELECT array_agg(id) INTO v_fenced FROM owners WHERE id = ANY (p_owners) AND fenced_at IS NOT NULL;
+  IF v_fenced IS NOT NULL THEN
+    RAISE EXCEPTION 'fenced' USING ERRCODE = 'HF001', DETAIL = v_fenced::text;
+  END IF;
+
+  -- (4)
+  SELECT count(*) INTO v_count FROM pg_temp.batch_rows;
+  IF v_count <> p_rows THEN
+    RAISE EXCEPTION 'staged % rows instead of %', v_count, p_rows USING ERRCODE = 'HF002';
+  END IF;
+
+  -- (6) Orders. A row that is there already wins: the key was bound before.
+  IF p_orders > 0 THEN
+    INSERT INTO orders (id, user_id, request_hash, owner_id, batch_no, home_partition, status,
+                        currency, total, reference, metadata, created_at, expires_at)
+    SELECT id, user_id, request_hash, p_owner, p_no, home_partition, 'WAITING_PAYMENT',
+           currency, total, reference, metadata, created_at, expires_at
+      FROM pg_temp.batch_rows WHERE kind = 'o' ORDER BY id
+    ON CONFLICT (id) DO NOTHING;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+
+    -- (7) A new statement, so that it sees the winner even when the insert had to wait for it.
+    IF v_count <> p_orders THEN
+      SELECT array_agg(o.id) INTO v_duplicates
+        FROM pg_temp.batch_rows r JOIN orders o ON o.id = r.id
+       WHERE r.kind = 'o' AND (o.owner_id, o.batch_no) <> (p_owner, p_no);
+      DELETE FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') AND id = ANY (v_duplicates);
+      IF v_count + cardinality(v_duplicates) <> p_orders THEN
+        RAISE EXCEPTION 'orders do not add up' USING ERRCODE = 'HF002';
+      END IF;
+    END IF;
+  END IF;
+
+  -- Keyed stock changes, the same way.
+  IF p_stock_changes > 0 THEN
+    WITH bound AS (
+      INSERT INTO keyed_effects (id, user_id, request_hash, stock_after, created_at)
+      SELECT id, user_id, request_hash, 0, v_now
+        FROM pg_temp.batch_rows WHERE kind = 'k' ORDER BY id
+      ON CONFLICT (id) DO NOTHING
+      RETURNING id
+    ), late AS (
+      DELETE FROM pg_temp.batch_rows r
+       WHERE r.kind = 'k' AND NOT EXISTS (SELECT FROM bound b WHERE b.id = r.id)
+      RETURNING r.id
+    )
+    SELECT v_duplicates || coalesce(array_agg(id), '{}') INTO v_duplicates FROM late;
+  END IF;
+
+  -- (9) Lines: an order's first line stands in the order's own row.
+  IF p_orders > 0 THEN
+    INSERT INTO order_items (order_id, product_id, quantity, unit_price, sequence, name)
+    SELECT id, product_id, quantity, unit_price, sequence, name
+      FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') ORDER BY id;
+  END IF;
+
+  -- (11) Products, from what was really inserted. Locked first, in order; nobody else writes them.
+  PERFORM FROM products
+    WHERE id IN (SELECT product_id FROM pg_temp.batch_rows) ORDER BY id FOR NO KEY UPDATE;
+
+  -- (12) Ledger: the stock changes, then the sales of each product as one row.
+  WITH moves AS (
+    SELECT product_id, id, quantity AS delta, 'change'::ledger_kind AS kind, name AS reason,
+           user_id AS author
+      FROM pg_temp.batch_rows WHERE kind IN ('s', 'k')
+    UNION ALL
+    SELECT product_id, NULL, -sum(quantity)::bigint, 'sale', NULL, NULL
+      FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') GROUP BY product_id
+  ), placed AS (
+    SELECT m.*,
+           p.stock_version + row_number() OVER w AS stock_version,
+           p.stock + sum(m.delta) OVER w AS stock_after
+      FROM moves m JOIN products p ON p.id = m.product_id
+    WINDOW w AS (PARTITION BY m.product_id ORDER BY m.kind = 'sale', m.id ROWS UNBOUNDED PRECEDING)
+  ), ledger AS (
+    INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind,
+                              owner_id, batch_no, reason, author, created_at)
+    SELECT product_id, stock_version, delta, stock_after, kind, p_owner, p_no, reason, author, v_now
+      FROM placed
+  ), remembered AS (
+    UPDATE keyed_effects k SET stock_after = placed.stock_after FROM placed WHERE k.id = placed.id
+  )
+  SELECT jsonb_object_agg(id, stock_after) INTO v_stock FROM placed WHERE id IS NOT NULL;
+
+  UPDATE products p
+     SET stock = p.stock + d.delta,
+         stock_version = p.stock_version + d.moves,
+         sequence = greatest(p.sequence, d.sequence)
+    FROM (SELECT product_id,
+                 sum(CASE WHEN kind IN ('o', 'l') THEN -quantity ELSE quantity END)::bigint AS delta,
+                 count(*) FILTER (WHERE kind IN ('s', 'k')) + max((kind IN ('o', 'l'))::integer) AS moves,
+                 max(sequence) AS sequence
+            FROM pg_temp.batch_rows GROUP BY product_id) d
+   WHERE p.id = d.product_id;
+
+  IF v_stock IS NULL AND v_duplicates = '{}' THEN
+    RETURN NULL;
+  END IF;
+  RETURN jsonb_build_object('duplicates', to_jsonb(v_duplicates),
+                            'stockAfter', coalesce(v_stock, '{}'));
+END
+$$;

@@ -1,0 +1,161 @@
+/**
+ * The one registry of error codes that can leave the service; docs/errors.md lists the same codes
+ * and a test compares the two both ways. HTTP status codes are chosen in http/ only.
+ */
+interface ErrorEntry {
+  /** Short and constant: the `title` of the problem document. */
+  readonly title: string;
+  /** A sentence fit for a shopper: the `detail` unless the answer has something better to say. */
+  readonly detail: string;
+  /** The same request can succeed later without being changed. */
+  readonly retryable: boolean;
+}
+
+export const ERRORS = {
+  validation: {
+    title: 'The request is not valid',
+    detail: 'Some of what was sent could not be understood; see the list of errors.',
+    retryable: false,
+  },
+  unauthenticated: {
+    title: 'Log in first',
+    detail: 'This needs a valid access token.',
+    retryable: false,
+  },
+  forbidden: {
+    title: 'Not allowed',
+    detail: 'Your account may not do this.',
+    retryable: false,
+  },
+  'not-found': {
+    title: 'Nothing here',
+    detail: 'There is nothing at this address.',
+    retryable: false,
+  },
+  'body-too-large': {
+    title: 'The request is too large',
+    detail: 'The request is larger than this service accepts.',
+    retryable: false,
+  },
+  'unsupported-media-type': {
+    title: 'Unsupported content type',
+    detail: 'Send JSON with the content type application/json.',
+    retryable: false,
+  },
+  internal: {
+    title: 'Something went wrong',
+    detail: 'Something went wrong on our side. The request id helps us to find it.',
+    retryable: true,
+  },
+  overloaded: {
+    title: 'Too many customers at once',
+    detail: 'There is a rush right now and nothing was ordered. Please try again in a moment.',
+    retryable: true,
+  },
+  'database-unavailable': {
+    title: 'Temporarily unavailable',
+    detail: 'The shop cannot be reached for a moment. Please try again.',
+    retryable: true,
+  },
+  'outcome-unknown': {
+    title: 'The outcome is not known yet',
+    detail:
+      'We could not confirm in time whether this took effect. Send the same request with the same key, or look the order up, to find out.',
+    retryable: true,
+  },
+  'shutting-down': {
+    title: 'Restarting',
+    detail: 'The shop is restarting and nothing was ordered. Please try again in a moment.',
+    retryable: true,
+  },
+  'idempotency-key-reused': {
+    title: 'This key was used for another request',
+    detail: 'The idempotency key already belongs to a different request. Use a new key.',
+    retryable: false,
+  },
+  'email-taken': {
+    title: 'Email already registered',
+    detail: 'An account with this email address exists already.',
+    retryable: false,
+  },
+  'username-taken': {
+    title: 'Username already taken',
+    detail: 'An account with this username exists already.',
+    retryable: false,
+  },
+  'bad-credentials': {
+    title: 'Wrong email or password',
+    detail: 'The email address or the password is not right.',
+    retryable: false,
+  },
+  'product-not-found': {
+    title: 'No such product',
+    detail: 'One of the products does not exist.',
+    retryable: false,
+  },
+  'product-not-for-sale': {
+    title: 'Not for sale',
+    detail: 'One of the products is not for sale at the moment.',
+    retryable: false,
+  },
+  'sale-not-started': {
+    title: 'The sale has not started',
+    detail: 'The sale of one of the products has not started yet.',
+    retryable: true,
+  },
+  'sale-ended': {
+    title: 'The sale is over',
+    detail: 'The sale of one of the products is over.',
+    retryable: false,
+  },
+  'currency-mismatch': {
+    title: 'More than one currency',
+    detail: 'All products of one order must be priced in the same currency.',
+    retryable: false,
+  },
+  'out-of-stock': {
+    title: 'Sold out',
+    detail: 'There are not enough units left of one of the products.',
+    retryable: true,
+  },
+  'insufficient-stock': {
+    title: 'Not enough stock',
+    detail: 'There are fewer units in stock than you want to remove.',
+    retryable: false,
+  },
+  'order-not-found': {
+    title: 'No such order',
+    detail: 'There is no such order in your account.',
+    retryable: false,
+  },
+  'several-shards': {
+    title: 'These products cannot be ordered together yet',
+    detail: 'These products cannot be bought in one order yet. Please order them one by one.',
+    retryable: false,
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/**
+ * An operational error: something around us failed, and the answer is a code of the registry.
+ * Never posted across threads (a subclass arrives as a plain Error without its fields).
+ */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, options?: ErrorOptions & { readonly message?: string }) {
+    super(options?.message ?? ERRORS[code].title, options);
+    this.name = 'AppError';
+    this.code = code;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+}
+
+/** A programmer error: the compiler proved that this cannot be reached. Never caught to carry on. */
+export function unreachable(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`);
+}

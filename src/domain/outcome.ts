@@ -1,0 +1,76 @@
+/**
+ * Final answers to a command (I8): accepted, refused with a reason, shed (nothing decided), or
+ * unknown. Outcomes are expected and returned, never thrown.
+ */
+import type { Order } from './order.ts';
+import type { OrderId, ProductId } from './ids.ts';
+
+/** In order of precedence: the first code that any line fails is the answer. */
+export const REFUSAL_CODES = [
+  'product-not-found',
+  'product-not-for-sale',
+  'sale-not-started',
+  'sale-ended',
+  'currency-mismatch',
+  'out-of-stock',
+] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+/** A line that fails for the refusal's code. */
+export interface RefusedItem {
+  readonly productId: ProductId;
+  /** Units asked for. */
+  readonly requested: number;
+  /** Units left; only with `out-of-stock`. */
+  readonly available?: number;
+}
+
+export interface Refusal {
+  readonly type: 'refused';
+  readonly code: RefusalCode;
+  readonly items: readonly RefusedItem[];
+  /** Milliseconds since the epoch; only with `sale-not-started`: the latest start of the failing lines. */
+  readonly startsAt?: number;
+}
+
+/** Nothing was decided, or all of it was reverted; the same request may be sent again. */
+export type ShedCode = 'overloaded' | 'database-unavailable' | 'shutting-down';
+export interface Shed {
+  readonly type: 'shed';
+  readonly code: ShedCode;
+}
+
+/** The key is bound to another request of the same customer. */
+export interface KeyReused {
+  readonly type: 'key-reused';
+}
+
+/** No final answer in time; the same key, or reading the order, settles it. */
+export interface Unknown {
+  readonly type: 'unknown';
+  /** The order's id for an order; null for commands that make none. */
+  readonly orderId: OrderId | null;
+}
+
+export type PlaceOrderOutcome =
+  | { readonly type: 'accepted'; readonly order: Order; readonly replayed: boolean }
+  | Refusal
+  | KeyReused
+  | Shed
+  | Unknown
+  /** Until orders across shards land: the lines are owned by different shards. */
+  | { readonly type: 'several-shards' };
+
+export type ChangeStockOutcome =
+  /** `available`: committed stock right after this change. */
+  | { readonly type: 'changed'; readonly available: number; readonly replayed: boolean }
+  | { readonly type: 'refused'; readonly code: 'product-not-found' }
+  | {
+      readonly type: 'refused';
+      readonly code: 'insufficient-stock';
+      /** Units that could have been removed. */
+      readonly available: number;
+    }
+  | KeyReused
+  | Shed
+  | Unknown;

@@ -1,0 +1,102 @@
+/**
+ * What the HTTP edge may use. Implemented by workers/ (the gateway) and db/ (reads, accounts);
+ * nothing here says in which process or on which machine the owner of a product lives.
+ */
+import type { OrderId, ProductId, UserId } from './ids.ts';
+import type { Order, OrderStatus, RequestedLine } from './order.ts';
+import type { ChangeStockOutcome, PlaceOrderOutcome } from './outcome.ts';
+import type { Product, ProductStatus } from './product.ts';
+import type { Role, User } from './user.ts';
+
+export interface PlaceOrder {
+  readonly userId: UserId;
+  readonly idempotencyKey: string | null;
+  /** As sent: 1 to LINES_MAX lines, not yet summed. The summed quantities must be within bounds. */
+  readonly lines: readonly RequestedLine[];
+  readonly reference: string | null;
+  readonly metadata: Readonly<Record<string, string>> | null;
+  /** W3C trace context of the request, or null. */
+  readonly traceparent: string | null;
+}
+
+export interface ChangeStock {
+  readonly author: UserId;
+  readonly idempotencyKey: string | null;
+  readonly productId: ProductId;
+  /** Units, not 0; negative removes. */
+  readonly delta: number;
+  readonly reason: string;
+  readonly traceparent: string | null;
+}
+
+/** Commands to the owners of products. Never throws: every answer is an outcome (I8). */
+export interface OrderGateway {
+  placeOrder(request: PlaceOrder): Promise<PlaceOrderOutcome>;
+  changeStock(request: ChangeStock): Promise<ChangeStockOutcome>;
+}
+
+/** A position in a list that is newest first by (createdAt, id): the last row of the page before. */
+export interface Cursor {
+  /** Microseconds since the epoch as text: PostgreSQL's resolution, which a JS date would round. */
+  readonly createdAtUs: string;
+  readonly id: string;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Null at the end. */
+  readonly next: Cursor | null;
+}
+
+export interface PageRequest {
+  readonly limit: number;
+  readonly after: Cursor | null;
+}
+
+/** Reads of committed rows; errors are AppError `database-unavailable`. */
+export interface OrderReader {
+  findOrder(id: OrderId): Promise<Order | undefined>;
+  listOrders(
+    filter: { readonly userId: UserId; readonly status: OrderStatus | null },
+    page: PageRequest,
+  ): Promise<Page<Order>>;
+}
+
+export interface ProductFilter {
+  /** Case-insensitive part of the name. */
+  readonly q: string | null;
+  readonly merchantId: UserId | null;
+  readonly status: ProductStatus;
+}
+
+export interface Catalogue {
+  findProduct(id: ProductId): Promise<Product | undefined>;
+  listProducts(filter: ProductFilter, page: PageRequest): Promise<Page<Product>>;
+}
+
+export interface Credentials {
+  readonly user: User;
+  readonly passwordHash: string;
+}
+
+export type RegisterOutcome =
+  | { readonly type: 'registered'; readonly user: User }
+  | { readonly type: 'email-taken' }
+  | { readonly type: 'username-taken' };
+
+export interface Accounts {
+  register(account: {
+    readonly username: string;
+    readonly email: string;
+    readonly passwordHash: string;
+    readonly role: Role;
+  }): Promise<RegisterOutcome>;
+  /** Case-insensitive. */
+  findCredentials(email: string): Promise<Credentials | undefined>;
+  findUser(id: UserId): Promise<User | undefined>;
+}
+
+/** Whether orders can be decided right now; `reason` is fit for an operator. */
+export interface Readiness {
+  check(): { readonly ready: true } | { readonly ready: false; readonly reason: string };
+}

@@ -1,0 +1,41 @@
+import type { ProductId, UserId } from './ids.ts';
+
+export const PRODUCT_STATUSES = ['draft', 'active', 'paused', 'archived'] as const;
+export type ProductStatus = (typeof PRODUCT_STATUSES)[number];
+
+/** Minor units (cents) of an ISO 4217 currency. */
+export interface Money {
+  readonly amount: number;
+  readonly currency: string;
+}
+
+/** A product as it is shown. Times are milliseconds since the epoch. */
+export interface Product {
+  readonly id: ProductId;
+  readonly merchantId: UserId;
+  readonly name: string;
+  readonly description: string;
+  readonly price: Money;
+  /** Committed stock. */
+  readonly available: number;
+  readonly saleStartsAt: number | null;
+  readonly saleEndsAt: number | null;
+  readonly status: ProductStatus;
+  /** Counts merchant edits only. */
+  readonly version: number;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+/** What an owner decides by, as loaded from PostgreSQL. */
+export interface ProductState {
+  readonly id: ProductId;
+  readonly name: string;
+  readonly price: Money;
+  readonly status: ProductStatus;
+  readonly saleStartsAt: number | null;
+  readonly saleEndsAt: number | null;
+  readonly stock: number;
+  /** The last sequence given to an accepted line; 0 = this product never sold. */
+  readonly sequence: number;
+}
