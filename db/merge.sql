@@ -17,7 +17,7 @@ CREATE FUNCTION merge_batch(
   p_owners        integer[], -- ascending; the owner and those of every product touched
   p_orders        integer,
   p_rows          integer,   -- all staged rows
-  p_stock_changes integer
+  p_keyed         integer    -- stock changes with a key
 ) RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now        timestamptz := clock_timestamp();
@@ -25,6 +25,7 @@ DECLARE
   v_fenced     integer[];
   v_count      integer;
   v_duplicates uuid[] := '{}';
+  v_bound      uuid[];
   v_stock      jsonb;
 BEGIN
   -- (1) The batch names itself first: whoever must know whether it ended waits on this row.
@@ -48,50 +49,46 @@ BEGIN
     RAISE EXCEPTION 'staged % rows instead of %', v_count, p_rows USING ERRCODE = 'HF002';
   END IF;
 
-  -- (6) Orders. A row that is there already wins: the key was bound before.
-  IF p_orders > 0 THEN
-    INSERT INTO orders (id, user_id, request_hash, owner_id, batch_no, home_partition, status,
-                        currency, total, reference, metadata, created_at, expires_at)
-    SELECT id, user_id, request_hash, p_owner, p_no, home_partition, 'WAITING_PAYMENT',
-           currency, total, reference, metadata, created_at, expires_at
-      FROM pg_temp.batch_rows WHERE kind = 'o' ORDER BY id
-    ON CONFLICT (id) DO NOTHING;
-    GET DIAGNOSTICS v_count = ROW_COUNT;
+  -- (6) Orders: a row that is there already wins, the key was bound before. A keyed command of
+  -- another kind claims its id here too and gives the row back below: the one primary key that
+  -- arbitrates orders arbitrates every key, also between two shards at the same moment.
+  INSERT INTO orders (id, user_id, request_hash, owner_id, batch_no, home_partition, status,
+                      currency, total, reference, metadata, created_at, expires_at)
+  SELECT id, user_id, request_hash, p_owner, p_no, home_partition, 'WAITING_PAYMENT',
+         currency, total, reference, metadata, created_at, expires_at
+    FROM pg_temp.batch_rows WHERE kind IN ('o', 'k') ORDER BY id
+  ON CONFLICT (id) DO NOTHING;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
 
-    -- (7) A new statement, so that it sees the winner even when the insert had to wait for it.
-    IF v_count <> p_orders THEN
-      SELECT array_agg(o.id) INTO v_duplicates
-        FROM pg_temp.batch_rows r JOIN orders o ON o.id = r.id
-       WHERE r.kind = 'o' AND (o.owner_id, o.batch_no) <> (p_owner, p_no);
-      DELETE FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') AND id = ANY (v_duplicates);
-      IF v_count + cardinality(v_duplicates) <> p_orders THEN
-        RAISE EXCEPTION 'orders do not add up' USING ERRCODE = 'HF002';
-      END IF;
+  -- (7) A new statement, so that it sees the winner even when the insert had to wait for it.
+  IF v_count <> p_orders + p_keyed THEN
+    SELECT array_agg(o.id) INTO v_duplicates
+      FROM pg_temp.batch_rows r JOIN orders o ON o.id = r.id
+     WHERE r.kind IN ('o', 'k') AND (o.owner_id, o.batch_no) <> (p_owner, p_no);
+    IF v_count + coalesce(cardinality(v_duplicates), 0) <> p_orders + p_keyed THEN
+      RAISE EXCEPTION 'orders do not add up' USING ERRCODE = 'HF002';
     END IF;
   END IF;
-
-  -- Keyed stock changes, the same way.
-  IF p_stock_changes > 0 THEN
-    WITH bound AS (
-      INSERT INTO keyed_effects (id, user_id, request_hash, stock_after, created_at)
-      SELECT id, user_id, request_hash, 0, v_now
-        FROM pg_temp.batch_rows WHERE kind = 'k' ORDER BY id
-      ON CONFLICT (id) DO NOTHING
-      RETURNING id
-    ), late AS (
-      DELETE FROM pg_temp.batch_rows r
-       WHERE r.kind = 'k' AND NOT EXISTS (SELECT FROM bound b WHERE b.id = r.id)
-      RETURNING r.id
-    )
-    SELECT v_duplicates || coalesce(array_agg(id), '{}') INTO v_duplicates FROM late;
+  SELECT array_agg(k.id) INTO v_bound
+    FROM pg_temp.batch_rows r JOIN keyed_effects k ON k.id = r.id WHERE r.kind IN ('o', 'k');
+  IF v_bound IS NOT NULL THEN
+    DELETE FROM orders WHERE id = ANY (v_bound) AND (owner_id, batch_no) = (p_owner, p_no);
+    v_duplicates := v_duplicates || v_bound;
+  END IF;
+  IF v_duplicates <> '{}' THEN
+    DELETE FROM pg_temp.batch_rows WHERE kind IN ('o', 'l', 'k') AND id = ANY (v_duplicates);
+  END IF;
+  IF p_keyed > 0 THEN
+    INSERT INTO keyed_effects (id, user_id, request_hash, stock_after, created_at)
+    SELECT id, user_id, request_hash, 0, v_now
+      FROM pg_temp.batch_rows WHERE kind = 'k' ORDER BY id;
+    DELETE FROM orders USING pg_temp.batch_rows r WHERE orders.id = r.id AND r.kind = 'k';
   END IF;
 
   -- (9) Lines: an order's first line stands in the order's own row.
-  IF p_orders > 0 THEN
-    INSERT INTO order_items (order_id, product_id, quantity, unit_price, sequence, name)
-    SELECT id, product_id, quantity, unit_price, sequence, name
-      FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') ORDER BY id;
-  END IF;
+  INSERT INTO order_items (order_id, product_id, quantity, unit_price, sequence, name)
+  SELECT id, product_id, quantity, unit_price, sequence, name
+    FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') ORDER BY id;
 
   -- (11) Products, from what was really inserted. Locked first, in order; nobody else writes them.
   PERFORM FROM products

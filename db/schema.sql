@@ -4,6 +4,9 @@
 -- product row, the very lock this engine avoids, and costs 13-20 % each. `npm run audit` proves
 -- the references instead.
 
+-- One row: the digest of this file and merge.sql as they were applied (src/db/schema.ts).
+CREATE TABLE schema_info (digest text NOT NULL);
+
 CREATE TYPE user_role AS ENUM ('customer', 'merchant', 'admin');
 CREATE TYPE product_status AS ENUM ('draft', 'active', 'paused', 'archived');
 CREATE TYPE order_status AS ENUM

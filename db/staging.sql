@@ -1,7 +1,8 @@
 -- Each commit session stages its batches here; a row is
 --   o  an order with its first line       l  a further line of an order
 --   s  a stock change without a key       k  a stock change with one
---      (id of the effect; quantity = delta, name = reason, user_id = author)
+--      (id of the effect; quantity = delta, name = reason, user_id = author; the columns of an
+--      order are filled for a moment's row in orders, see merge.sql)
 CREATE TEMP TABLE batch_rows (
   kind           "char" NOT NULL,
   id             uuid NOT NULL,

@@ -42,6 +42,16 @@ export const ERRORS = {
     detail: 'Send JSON with the content type application/json.',
     retryable: false,
   },
+  'headers-too-large': {
+    title: 'The request headers are too large',
+    detail: 'The headers of the request are larger than this service accepts.',
+    retryable: false,
+  },
+  'request-timeout': {
+    title: 'The request took too long to arrive',
+    detail: 'The request did not arrive in time. Please try again.',
+    retryable: true,
+  },
   internal: {
     title: 'Something went wrong',
     detail: 'Something went wrong on our side. The request id helps us to find it.',
@@ -66,6 +76,11 @@ export const ERRORS = {
   'shutting-down': {
     title: 'Restarting',
     detail: 'The shop is restarting and nothing was ordered. Please try again in a moment.',
+    retryable: true,
+  },
+  'not-ready': {
+    title: 'Not ready',
+    detail: 'The shop is starting or recovering. Please try again in a moment.',
     retryable: true,
   },
   'idempotency-key-reused': {

@@ -1,0 +1,60 @@
+/** What goes into the shard core and what comes out of it; `workers/` and the simulator run both. */
+import type { Batch, Committed, StoredEffect } from '../domain/batch.ts';
+import type { OwnerId, ProductId } from '../domain/ids.ts';
+import type { ProductState } from '../domain/product.ts';
+import type { Answer, Command } from '../domain/wire.ts';
+import type { RouterIndex } from './waiting.ts';
+
+export type ShardEvent =
+  | { readonly type: 'commands'; readonly from: RouterIndex; readonly commands: readonly Command[] }
+  /** Answers the `load` effect under way; ids without a row do not exist. */
+  | { readonly type: 'loaded'; readonly products: readonly ProductState[] }
+  /** Answers the `look-up` effect under way; ids without an effect are not bound. */
+  | { readonly type: 'looked-up'; readonly effects: readonly StoredEffect[] }
+  /** The COMMIT tag of batch `no` arrived; its transaction was sent at `provenAt` (I5). */
+  | {
+      readonly type: 'committed';
+      readonly no: number;
+      readonly committed: Committed;
+      readonly provenAt: number;
+    }
+  /** A read sent at `provenAt` found this owner unfenced. */
+  | { readonly type: 'owned'; readonly provenAt: number }
+  | { readonly type: 'tick' }
+  | { readonly type: 'stop' };
+
+export type Effect =
+  | { readonly type: 'answer'; readonly to: RouterIndex; readonly answer: Answer }
+  | { readonly type: 'commit'; readonly batch: Batch }
+  | { readonly type: 'load'; readonly ids: readonly ProductId[] }
+  | { readonly type: 'look-up'; readonly ids: readonly string[] }
+  /** Send a tick at this time, milliseconds since the epoch. */
+  | { readonly type: 'wake'; readonly at: number }
+  /** Everything accepted is committed and answered; nothing more will come. */
+  | { readonly type: 'stopped' };
+
+export interface ShardLimits {
+  readonly batchOrdersMax: number;
+  /** Milliseconds that an open batch may wait although a commit slot is free. */
+  readonly batchWaitMsMax: number;
+  readonly commitsInFlightMax: number;
+  /** A batch is sent beside one in flight only from this size on: a small one is not worth it. */
+  readonly overlapOrdersMin: number;
+  /** Commands without a decision, in all mailboxes of the shard. */
+  readonly mailboxMax: number;
+  /** Milliseconds after which an undecided command is shed. */
+  readonly undecidedMsMax: number;
+  /** Milliseconds after the last proof of ownership at which the shard stops answering. */
+  readonly proofAgeMsMax: number;
+  readonly holdTtlMs: number;
+  /** Actors kept; above it idle ones are dropped. */
+  readonly actorsMax: number;
+  /** Ids in one load or look-up. */
+  readonly queryIdsMax: number;
+}
+
+export interface ShardIdentity {
+  readonly ownerId: OwnerId;
+  /** When PostgreSQL said so, milliseconds since the epoch. */
+  readonly provenAt: number;
+}

@@ -1,0 +1,105 @@
+/**
+ * Writes one batch in one transaction and one round trip: BEGIN, COPY, merge and COMMIT travel in
+ * one simple-query message, with the COPY data right behind it.
+ *
+ * PostgreSQL reads the data when it gets to the COPY; if it never gets there it discards them
+ * (protocol: "Function Call / COPY" - a backend outside of copy mode ignores CopyData and
+ * CopyDone). So nothing waits for a CopyInResponse, and on a network disk or a remote database a
+ * batch costs one round trip instead of four. The statements cannot be torn apart: an error in one
+ * skips the rest of the message, and a COPY outside its BEGIN is impossible.
+ *
+ * I2: success is the command tag COMMIT and nothing else; the COMMIT of a failed transaction
+ *     answers ROLLBACK without an error.
+ * I5: the merge locks and checks the owners inside this very transaction.
+ */
+import type pg from 'pg';
+import type { Batch, Committed } from '../domain/batch.ts';
+import { encodeBatch, STAGING_COLUMNS } from './copy-encoder.ts';
+
+/** Constant but for six integers, which are checked to be integers. */
+function transactionSql(batch: Batch, rows: number): string {
+  const { ownerId, no, owners, orders, stockChanges } = batch;
+  const keyed = stockChanges.filter((change) => change.keyed).length;
+  const numbers = [ownerId, no, ...owners, orders.length, rows, keyed];
+  if (!numbers.every(Number.isSafeInteger)) throw new Error('a batch is named by integers');
+  return (
+    `BEGIN ISOLATION LEVEL READ COMMITTED;` +
+    `COPY pg_temp.batch_rows (${STAGING_COLUMNS}) FROM STDIN;` +
+    `SELECT merge_batch(${ownerId}, ${no}, '{${owners.join()}}', ${orders.length}, ${rows}, ${keyed});` +
+    `COMMIT`
+  );
+}
+
+/** What the merge says when there is nothing to say: no duplicates, no stock changes. */
+const NOTHING_TO_REPORT: Committed = { duplicates: [], stockAfter: {} };
+
+/**
+ * Resolves when the COMMIT tag has arrived. Rejects with pg's DatabaseError (SQLSTATE in `code`;
+ * HF001 = fenced, owners in `detail`) or a connection error, after which the outcome is unknown if
+ * the message may have been sent. One batch at a time per client.
+ */
+export async function writeBatch(client: pg.Client, batch: Batch): Promise<Committed> {
+  const { rows, messages } = encodeBatch(batch);
+  const query = new BatchQuery(transactionSql(batch, rows), messages);
+  client.query(query);
+  const end = await query.ended;
+  if (end.tag !== 'COMMIT') throw new Error(`the transaction ended with ${end.tag}, not COMMIT`);
+  if (end.report === null) return NOTHING_TO_REPORT;
+  // The shape is that of merge_batch in db/merge.sql.
+  return JSON.parse(end.report) as Committed;
+}
+
+interface BatchEnd {
+  /** The last command tag. */
+  readonly tag: string;
+  /** What merge_batch returned: JSON text or null. */
+  readonly report: string | null;
+}
+
+/** A pg Submittable: pg calls the `handle...` methods in the order of the server's messages. */
+class BatchQuery implements pg.Submittable {
+  readonly ended: Promise<BatchEnd>;
+  readonly #text: string;
+  readonly #copy: Buffer;
+  #resolve: (end: BatchEnd) => void = () => undefined;
+  #reject: (error: Error) => void = () => undefined;
+  #tag = 'nothing';
+  #report: string | null = null;
+
+  constructor(text: string, copy: Buffer) {
+    this.#text = text;
+    this.#copy = copy;
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  submit(connection: pg.Connection): void {
+    connection.stream.cork();
+    connection.query(this.#text);
+    connection.stream.write(this.#copy);
+    connection.stream.uncork();
+  }
+
+  /** The data is on its way already. */
+  handleCopyInResponse(): void {}
+
+  handleRowDescription(): void {}
+
+  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+    this.#report = message.fields[0] ?? null;
+  }
+
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#tag = message.text;
+  }
+
+  handleError(error: Error): void {
+    this.#reject(error);
+  }
+
+  handleReadyForQuery(): void {
+    this.#resolve({ tag: this.#tag, report: this.#report });
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Who owns the partitions (I5): takeover, the proof that an owner is not fenced, release.
+ *
+ * Owns: the tables `owners` and `partitions`. Nothing else writes them.
+ *
+ * The order of a takeover matters. Without the global lock two takers read the same `partitions`,
+ * fence the same owners and both end unfenced; without the exclusive owner locks a transaction that
+ * passed its fence check before the fence could commit after the new owner has loaded.
+ */
+import type pg from 'pg';
+import type { OwnerId } from '../domain/ids.ts';
+
+/** First key of the two-key advisory locks of owners; db/merge.sql takes them shared. */
+const OWNER_LOCKS = 1214605645;
+/** One-key advisory lock that serialises takeovers and releases. */
+const TAKEOVER_LOCK = 4_821_460_564_501;
+/** Milliseconds that transactions of former owners may take to end before they are terminated. */
+const PATIENCE_MS = 2000;
+
+const FORMER_OWNERS_SQL = /* sql */ `
+  SELECT o.id, o.node, o.fenced_at IS NULL AS live
+    FROM owners o
+   WHERE o.id IN (SELECT owner_id FROM partitions)
+   ORDER BY o.id`;
+const TRY_LOCK_SQL = /* sql */ `SELECT pg_try_advisory_xact_lock($1, $2) AS locked`;
+const LOCK_SQL = /* sql */ `SELECT pg_advisory_xact_lock($1, $2)`;
+const PAUSE_SQL = /* sql */ `SELECT pg_sleep(0.02)`;
+/** A dead backend still holds its locks for a moment, so the caller locks again afterwards. */
+const TERMINATE_SQL = /* sql */ `
+  SELECT pg_terminate_backend(pid)
+    FROM pg_locks
+   WHERE locktype = 'advisory' AND classid = $1::oid AND objid = $2::oid AND objsubid = 2
+     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND granted AND pid <> pg_backend_pid()`;
+const FENCE_SQL = /* sql */ `
+  UPDATE owners SET fenced_at = clock_timestamp(), fenced_by = $2
+   WHERE id = ANY ($1) AND fenced_at IS NULL`;
+const CREATE_OWNER_SQL = /* sql */ `
+  INSERT INTO owners (node, shard, started_at) VALUES ($1, $2, clock_timestamp()) RETURNING id`;
+const CLAIM_SQL = /* sql */ `
+  UPDATE partitions SET owner_id = ($1::integer[])[1 + id % cardinality($1::integer[])]`;
+const UNCLAIM_SQL = /* sql */ `
+  UPDATE partitions SET owner_id = NULL WHERE owner_id = ANY ($1)`;
+const PROOF_SQL = /* sql */ `SELECT fenced_by FROM owners WHERE id = $1 AND fenced_at IS NOT NULL`;
+
+export interface Takeover {
+  /** By shard: owner of every partition with `partition % shards = shard`. */
+  readonly owners: readonly OwnerId[];
+  /** Nodes that were fenced although they had not released their partitions. */
+  readonly fencedNodes: readonly string[];
+}
+
+/**
+ * Fences whoever owns partitions and claims them all. Bind the port first, so that a second start
+ * by mistake fails before it fences. When somebody was fenced, wait one second before loading: a
+ * fenced owner may go on refusing for as long as its last proof of ownership is fresh.
+ */
+export async function takeOver(
+  client: pg.ClientBase,
+  claim: { readonly node: string; readonly shards: number },
+): Promise<Takeover> {
+  return inTakeoverLock(client, async () => {
+    const former = await client.query<{ id: number; node: string; live: boolean }>(
+      FORMER_OWNERS_SQL,
+    );
+    for (const { id } of former.rows) await lockOut(client, id);
+    await client.query(FENCE_SQL, [former.rows.map(({ id }) => id), claim.node]);
+    const owners: OwnerId[] = [];
+    for (let shard = 0; shard < claim.shards; shard += 1) {
+      const created = await client.query<{ id: OwnerId }>(CREATE_OWNER_SQL, [claim.node, shard]);
+      for (const { id } of created.rows) owners.push(id);
+    }
+    await client.query(CLAIM_SQL, [owners]);
+    const live = former.rows.filter((owner) => owner.live).map((owner) => owner.node);
+    return { owners, fencedNodes: [...new Set(live)] };
+  });
+}
+
+/** Gives the partitions back after a clean stop, so that the next start need not wait. */
+export async function releaseOwners(
+  client: pg.ClientBase,
+  release: { readonly node: string; readonly owners: readonly OwnerId[] },
+): Promise<void> {
+  await inTakeoverLock(client, async () => {
+    await client.query(FENCE_SQL, [release.owners, release.node]);
+    await client.query(UNCLAIM_SQL, [release.owners]);
+  });
+}
+
+/** Null while the owner is not fenced, else who fenced it. */
+export async function findFence(client: pg.ClientBase, owner: OwnerId): Promise<string | null> {
+  const { rows } = await client.query<{ fenced_by: string }>(PROOF_SQL, [owner]);
+  return rows[0]?.fenced_by ?? null;
+}
+
+/** Waits until no transaction of the owner is under way; one that does not end is terminated. */
+async function lockOut(client: pg.ClientBase, owner: number): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (performance.now() < deadline) {
+    const { rows } = await client.query<{ locked: boolean }>(TRY_LOCK_SQL, [OWNER_LOCKS, owner]);
+    if (rows[0]?.locked === true) return;
+    await client.query(PAUSE_SQL);
+  }
+  await client.query(TERMINATE_SQL, [OWNER_LOCKS, owner]);
+  await client.query(LOCK_SQL, [OWNER_LOCKS, owner]);
+}
+
+async function inTakeoverLock<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+  try {
+    await client.query('SELECT pg_advisory_xact_lock($1)', [TAKEOVER_LOCK]);
+    const result = await work();
+    const { command } = await client.query('COMMIT');
+    if (command !== 'COMMIT') throw new Error(`the takeover ended with ${command}, not COMMIT`);
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * The order engine of one process: takes the partitions over, starts the shard threads, connects
+ * the router; and stops in the opposite order. Benchmarks and tests start it without HTTP.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import type { ShardLimits } from '../actors/shard-protocol.ts';
+import { releaseOwners, takeOver } from '../db/ownership.ts';
+import type { OwnerId } from '../domain/ids.ts';
+import type { OrderGateway } from '../domain/ports.ts';
+import type { LoggerOptions } from '../telemetry/logger.ts';
+import { Router } from './router.ts';
+import { ShardPool } from './shard-pool.ts';
+import type { ShardEnd } from './shard-task.ts';
+
+/** Milliseconds for which an owner may answer after its last proof of ownership. */
+const PROOF_AGE_MS_MAX = 1000;
+/** A second batch in flight is worth its transaction from this many orders on. */
+const OVERLAP_ORDERS_MIN = 100;
+const ACTORS_MAX = 100_000;
+const QUERY_IDS_MAX = 1000;
+/** Shares of the request's time: undecided for this long, and a statement running for this long. */
+const UNDECIDED_SHARE = 0.8;
+const STATEMENT_SHARE = 0.9;
+/** Requests that wait in the router per undecided command of the shards. */
+const WAITING_PER_PLACE = 2;
+
+export interface EngineOptions {
+  /** Names this process in `owners`. */
+  readonly node: string;
+  readonly shards: number;
+  readonly batchOrdersMax: number;
+  readonly batchWaitMsMax: number;
+  readonly commitsInFlightMax: number;
+  readonly mailboxMax: number;
+  readonly requestTimeoutMs: number;
+  readonly holdTtlMs: number;
+  readonly idempotencyWindowMax: number;
+  readonly logLevel: LoggerOptions['level'];
+}
+
+export interface EngineStart {
+  readonly databaseUrl: string;
+  readonly onProgress: (message: string) => void;
+}
+
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #router: Router;
+  #databaseUrl = '';
+  #owners: readonly OwnerId[] = [];
+  #pool: ShardPool | null = null;
+
+  /** The gateway sheds until `start` has resolved. */
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const waitingMax =
+      options.shards *
+      (options.mailboxMax * WAITING_PER_PLACE +
+        options.batchOrdersMax * (options.commitsInFlightMax + 1));
+    this.#router = new Router({ requestTimeoutMs: options.requestTimeoutMs, waitingMax });
+  }
+
+  get gateway(): OrderGateway {
+    return this.#router;
+  }
+
+  /**
+   * Fences whoever owns the partitions, claims them and serves.
+   *
+   * @returns how the first shard ends that ends; it never rejects.
+   * @throws when PostgreSQL cannot be reached, is not durable, or a shard does not start.
+   */
+  async start({ databaseUrl, onProgress }: EngineStart): Promise<{ ended: Promise<ShardEnd> }> {
+    const { node, shards } = this.#options;
+    this.#databaseUrl = databaseUrl;
+    onProgress('taking the partitions over');
+    const { owners, fencedNodes } = await withClient(databaseUrl, (client) =>
+      takeOver(client, { node, shards }),
+    );
+    this.#owners = owners;
+    if (fencedNodes.length > 0) {
+      onProgress(`fenced ${fencedNodes.join(', ')}; waiting until it has noticed`);
+      await delay(PROOF_AGE_MS_MAX);
+    }
+    onProgress(`starting ${shards} shard thread(s)`);
+    this.#pool = await ShardPool.start({
+      databaseUrl,
+      owners,
+      limits: limitsOf(this.#options),
+      windowMax: this.#options.idempotencyWindowMax,
+      statementTimeoutMs: this.#options.requestTimeoutMs * STATEMENT_SHARE,
+      logLevel: this.#options.logLevel,
+    });
+    this.#router.open(this.#pool.ports);
+    return { ended: this.#pool.firstEnd };
+  }
+
+  /** Sheds new requests, commits and answers the accepted ones, gives the partitions back. */
+  async stop(): Promise<void> {
+    this.#router.close('shutting-down');
+    await this.#pool?.stop();
+    if (this.#owners.length === 0) return;
+    const release = { node: this.#options.node, owners: this.#owners };
+    await withClient(this.#databaseUrl, (client) => releaseOwners(client, release));
+  }
+}
+
+function limitsOf(options: EngineOptions): ShardLimits {
+  return {
+    batchOrdersMax: options.batchOrdersMax,
+    batchWaitMsMax: options.batchWaitMsMax,
+    commitsInFlightMax: options.commitsInFlightMax,
+    overlapOrdersMin: OVERLAP_ORDERS_MIN,
+    mailboxMax: options.mailboxMax,
+    undecidedMsMax: options.requestTimeoutMs * UNDECIDED_SHARE,
+    proofAgeMsMax: PROOF_AGE_MS_MAX,
+    holdTtlMs: options.holdTtlMs,
+    actorsMax: ACTORS_MAX,
+    queryIdsMax: QUERY_IDS_MAX,
+  };
+}
+
+async function withClient<T>(
+  databaseUrl: string,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    application_name: 'hedonify-takeover',
+  });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}

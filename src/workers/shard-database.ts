@@ -1,0 +1,85 @@
+/**
+ * A shard's sessions: one per commit in flight, and one for everything it reads.
+ *
+ * Reads take turns on their session, since pg deprecates queries queued on a busy client.
+ */
+import type pg from 'pg';
+import type { Batch, Committed, StoredEffect } from '../domain/batch.ts';
+import type { OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
+import type { ProductState } from '../domain/product.ts';
+import { writeBatch } from '../db/batch-writer.ts';
+import { openCommitSession } from '../db/commit-session.ts';
+import type { CommitSessionOptions } from '../db/commit-session.ts';
+import { findFence } from '../db/ownership.ts';
+import { findEffects, readNewestOrders, readProducts } from '../db/shard-reader.ts';
+
+export class ShardDatabase {
+  readonly #reader: pg.Client;
+  readonly #all: readonly pg.Client[];
+  readonly #idle: pg.Client[];
+  #lastRead: Promise<unknown> = Promise.resolve();
+  #closing = false;
+
+  private constructor(reader: pg.Client, writers: readonly pg.Client[]) {
+    this.#reader = reader;
+    this.#all = [reader, ...writers];
+    this.#idle = [...writers];
+  }
+
+  /** `onLost` is called when a session breaks although nobody closed it. */
+  static async open(
+    options: CommitSessionOptions & { readonly commitsInFlightMax: number },
+    onLost: (error: Error) => void,
+  ): Promise<ShardDatabase> {
+    const [reader, ...writers] = await Promise.all(
+      Array.from({ length: options.commitsInFlightMax + 1 }, () => openCommitSession(options)),
+    );
+    if (reader === undefined) throw new Error('a shard needs at least one session');
+    const database = new ShardDatabase(reader, writers);
+    for (const client of database.#all) {
+      client.on('error', (error: Error) => {
+        if (!database.#closing) onLost(error);
+      });
+    }
+    return database;
+  }
+
+  /** Needs a free session: the core never has more than `commitsInFlightMax` batches in flight. */
+  async commit(batch: Batch): Promise<Committed> {
+    const client = this.#idle.pop();
+    if (client === undefined) throw new Error('more batches in flight than sessions');
+    const committed = await writeBatch(client, batch);
+    this.#idle.push(client);
+    return committed;
+  }
+
+  products(ids: readonly ProductId[]): Promise<ProductState[]> {
+    return this.#read((client) => readProducts(client, ids));
+  }
+
+  effects(ids: readonly string[]): Promise<StoredEffect[]> {
+    return this.#read((client) => findEffects(client, ids));
+  }
+
+  fence(owner: OwnerId): Promise<string | null> {
+    return this.#read((client) => findFence(client, owner));
+  }
+
+  newestOrders(query: {
+    readonly partitions: readonly PartitionId[];
+    readonly max: number;
+  }): ReturnType<typeof readNewestOrders> {
+    return this.#read((client) => readNewestOrders(client, query));
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.#all.map((client) => client.end()));
+  }
+
+  #read<T>(query: (client: pg.Client) => Promise<T>): Promise<T> {
+    const result = this.#lastRead.then(() => query(this.#reader));
+    this.#lastRead = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Runs a shard core on the real world: ports, PostgreSQL, the clock. One per shard thread.
+ *
+ * Owns: the thread's event loop, timers, the groups of answers. Does not own: any decision.
+ * Neighbours: routers send commands over ports, the database executes effects, and whoever awaits
+ * `ended` learns how it ended. Whatever goes wrong with PostgreSQL ends the shard: a restart
+ * recovers everything from the rows, and nobody was told anything that is not there (I2).
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { ShardCore } from '../actors/shard-core.ts';
+import type { Effect, ShardEvent } from '../actors/shard-protocol.ts';
+import type { Batch } from '../domain/batch.ts';
+import { unreachable } from '../domain/errors.ts';
+import type { OwnerId } from '../domain/ids.ts';
+import type { Answer, ToRouter, ToShard } from '../domain/wire.ts';
+import type { ShardDatabase } from './shard-database.ts';
+import type { ShardEnd } from './shard-task.ts';
+
+/** SQLSTATE that the merge raises when an owner of the batch is fenced. */
+const FENCED = 'HF001';
+/** Milliseconds between looks for overdue commands. */
+const TICK_MS = 50;
+/** Milliseconds between reads of the own fence; commits prove ownership too. */
+const PROOF_MS = 300;
+
+export interface ShardParts {
+  readonly ownerId: OwnerId;
+  readonly core: ShardCore;
+  readonly database: ShardDatabase;
+  readonly ports: readonly MessagePort[];
+}
+
+export class ShardRunner {
+  /** Never rejects. */
+  readonly ended: Promise<ShardEnd>;
+  readonly #parts: ShardParts;
+  readonly #answers: Answer[][];
+  readonly #timers: readonly NodeJS.Timeout[];
+  #end: (end: ShardEnd) => void = () => undefined;
+  #over = false;
+  #proving = false;
+
+  constructor(parts: ShardParts) {
+    this.#parts = parts;
+    this.#answers = parts.ports.map(() => []);
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#timers = [
+      setInterval(() => this.#handle({ type: 'tick' }), TICK_MS),
+      setInterval(() => void this.#prove(), PROOF_MS),
+    ];
+    for (const [from, port] of parts.ports.entries()) {
+      port.on('message', (message: ToShard) => {
+        if (message.type === 'stop') this.#handle({ type: 'stop' });
+        else this.#handle({ type: 'commands', from, commands: message.commands });
+      });
+      const ready: ToRouter = { type: 'ready', ownerId: parts.ownerId };
+      port.postMessage(ready);
+    }
+  }
+
+  /** Ends the shard: nothing is answered any more. */
+  fail(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#finish({ type: 'failed', reason });
+  }
+
+  #handle(event: ShardEvent): void {
+    if (this.#over) return;
+    try {
+      for (const effect of this.#parts.core.step(event, Date.now())) this.#execute(effect);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    for (let router = 0; router < this.#answers.length; router += 1) {
+      const answers = this.#answers[router];
+      if (answers === undefined || answers.length === 0) continue;
+      this.#answers[router] = [];
+      const message: ToRouter = { type: 'answers', answers };
+      this.#parts.ports[router]?.postMessage(message);
+    }
+  }
+
+  #execute(effect: Effect): void {
+    const { database } = this.#parts;
+    switch (effect.type) {
+      case 'answer':
+        this.#answers[effect.to]?.push(effect.answer);
+        return;
+      case 'commit':
+        void this.#commit(effect.batch);
+        return;
+      case 'load':
+        void this.#feed(async () => ({
+          type: 'loaded',
+          products: await database.products(effect.ids),
+        }));
+        return;
+      case 'look-up':
+        void this.#feed(async () => ({
+          type: 'looked-up',
+          effects: await database.effects(effect.ids),
+        }));
+        return;
+      case 'wake':
+        setTimeout(() => this.#handle({ type: 'tick' }), Math.max(0, effect.at - Date.now()));
+        return;
+      case 'stopped':
+        this.#finish({ type: 'stopped' });
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  /** The event that a query gives goes into the core; a query that fails ends the shard. */
+  async #feed(query: () => Promise<ShardEvent>): Promise<void> {
+    try {
+      this.#handle(await query());
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  async #commit(batch: Batch): Promise<void> {
+    const provenAt = Date.now();
+    try {
+      const committed = await this.#parts.database.commit(batch);
+      this.#handle({ type: 'committed', no: batch.no, committed, provenAt });
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === FENCED) await this.#prove();
+      this.fail(error);
+    }
+  }
+
+  async #prove(): Promise<void> {
+    if (this.#proving || this.#over) return;
+    this.#proving = true;
+    const provenAt = Date.now();
+    try {
+      const by = await this.#parts.database.fence(this.#parts.ownerId);
+      if (by === null) this.#handle({ type: 'owned', provenAt });
+      else this.#finish({ type: 'fenced', by });
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#proving = false;
+    }
+  }
+
+  /** The first end counts. */
+  #finish(end: ShardEnd): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#end(end);
+  }
+}
