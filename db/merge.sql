@@ -32,7 +32,7 @@ BEGIN
   INSERT INTO commit_batches (owner_id, no, aborted, orders, committed_at)
   VALUES (p_owner, p_no, false, p_orders, v_now);
 
-  -- (2) A takeover holds these exclusively while it fences. 1214605645 = 'Hed' + 'M' (owner locks).
+  -- (2) A takeover holds these exclusively while it fences. 1214605645: the owner locks of ownership.ts.
   FOREACH v_owner IN ARRAY p_owners LOOP
     PERFORM pg_advisory_xact_lock_shared(1214605645, v_owner);
   END LOOP;

@@ -82,6 +82,7 @@ export async function releaseOwners(
   release: { readonly node: string; readonly owners: readonly OwnerId[] },
 ): Promise<void> {
   await inTakeoverLock(client, async () => {
+    for (const owner of release.owners) await lockOut(client, owner);
     await client.query(FENCE_SQL, [release.owners, release.node]);
     await client.query(UNCLAIM_SQL, [release.owners]);
   });

@@ -7,13 +7,15 @@ import type pg from 'pg';
 import type { Batch, Committed, StoredEffect } from '../domain/batch.ts';
 import type { OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
 import type { ProductState } from '../domain/product.ts';
-import { writeBatch } from '../db/batch-writer.ts';
-import { openCommitSession } from '../db/commit-session.ts';
-import type { CommitSessionOptions } from '../db/commit-session.ts';
-import { findFence } from '../db/ownership.ts';
-import { findEffects, readNewestOrders, readProducts } from '../db/shard-reader.ts';
+import { writeBatch } from './batch-writer.ts';
+import { openCommitSession } from './commit-session.ts';
+import type { CommitSessionOptions } from './commit-session.ts';
+import { findFence } from './ownership.ts';
+import { findEffects, readNewestOrders, readProducts } from './shard-reader.ts';
 
 export class ShardDatabase {
+  /** Resolves when a session breaks although nobody closed it; never rejects. */
+  readonly lost: Promise<Error>;
   readonly #reader: pg.Client;
   readonly #all: readonly pg.Client[];
   readonly #idle: pg.Client[];
@@ -24,24 +26,23 @@ export class ShardDatabase {
     this.#reader = reader;
     this.#all = [reader, ...writers];
     this.#idle = [...writers];
+    this.lost = new Promise((resolve) => {
+      for (const client of this.#all) {
+        client.on('error', (error: Error) => {
+          if (!this.#closing) resolve(error);
+        });
+      }
+    });
   }
 
-  /** `onLost` is called when a session breaks although nobody closed it. */
   static async open(
     options: CommitSessionOptions & { readonly commitsInFlightMax: number },
-    onLost: (error: Error) => void,
   ): Promise<ShardDatabase> {
     const [reader, ...writers] = await Promise.all(
       Array.from({ length: options.commitsInFlightMax + 1 }, () => openCommitSession(options)),
     );
     if (reader === undefined) throw new Error('a shard needs at least one session');
-    const database = new ShardDatabase(reader, writers);
-    for (const client of database.#all) {
-      client.on('error', (error: Error) => {
-        if (!database.#closing) onLost(error);
-      });
-    }
-    return database;
+    return new ShardDatabase(reader, writers);
   }
 
   /** Needs a free session: the core never has more than `commitsInFlightMax` batches in flight. */

@@ -1,0 +1,58 @@
+/** The postgresql.conf of an embedded cluster, whole: what is not here has PostgreSQL's default. */
+
+/** Names the socket file, `.s.PGSQL.5432`; nothing listens on a TCP port. */
+export const SOCKET_PORT = 5432;
+
+interface EmbeddedSettings {
+  /** Without quotes, backslashes or commas: PostgreSQL reads a list. */
+  readonly socketDir: string;
+}
+
+/** Text of postgresql.conf. */
+export function embeddedSettings({ socketDir }: EmbeddedSettings): string {
+  return `# Written by Hedonify at every start; change a setting with ALTER SYSTEM instead.
+
+# A unix socket only: no port to collide with, nothing to reach from another machine.
+listen_addresses = ''
+port = ${SOCKET_PORT}
+unix_socket_directories = '${socketDir}'
+unix_socket_permissions = 0700
+password_encryption = 'scram-sha-256'
+
+# Durable answers (I2): said aloud so that nobody takes them for an oversight. The commit
+# connections refuse to work without them.
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+
+# Read pool, three sessions for each of up to 64 shards, audit and a person with psql, with room.
+max_connections = 300
+# Holds the hot part of every index of a few million orders, and fits on a 2 GB machine.
+shared_buffers = 256MB
+
+# Nothing replicates from an embedded cluster, so WAL carries only what crash recovery needs.
+wal_level = minimal
+max_wal_senders = 0
+# Batches are bursts of up to 1,000 orders: a commit must not wait for a free WAL page.
+wal_buffers = 16MB
+# Checkpoints by time, not by volume: at 17,000 orders/s the default 1 GB forces one every minute,
+# each followed by a storm of page images. Recycled segments spare the commits their creation.
+max_wal_size = 4GB
+min_wal_size = 1GB
+checkpoint_timeout = 5min
+checkpoint_completion_target = 0.9
+
+# No statement here is long enough to earn back the compilation.
+jit = off
+# The files sit on a solid-state disk or in the page cache.
+random_page_cost = 1.1
+
+timezone = 'UTC'
+lc_messages = 'C'
+# Into the file that pg_ctl opened, which Hedonify bounds. DETAIL would carry personal data.
+logging_collector = off
+log_line_prefix = '%m [%p] %a '
+log_timezone = 'UTC'
+log_error_verbosity = terse
+`;
+}

@@ -1,0 +1,280 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { acquireEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
+import type { EmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
+
+/** Acquires, says so on a line, and releases when its stdin ends. */
+const USER_PROGRAM = `
+  const { acquireEmbeddedPostgres } = await import(process.argv[1]);
+  const postgres = await acquireEmbeddedPostgres({
+    dataDir: process.argv[2],
+    onProgress: () => {},
+  });
+  console.log(JSON.stringify({ pid: postgres.pid, databaseUrl: postgres.databaseUrl }));
+  process.stdin.resume();
+  process.stdin.on('end', () => void postgres.release());
+`;
+const MODULE = new URL('../../src/db/embedded-postgres.ts', import.meta.url).href;
+
+let root: string;
+/** One cluster serves most tests, one after the other. */
+let dataDir: string;
+const children = new Set<ChildProcess>();
+const handles = new Set<EmbeddedPostgres>();
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'hedonify-embedded-'));
+  // As root, PostgreSQL runs under another account, which has to pass through.
+  await chmod(root, 0o711);
+  dataDir = join(root, 'data with a space', 'x'.repeat(100));
+});
+
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  // A failed test must not leave a server behind, nor keep the next one from stopping its own.
+  await Promise.all([...handles].map((postgres) => postgres.release()));
+  handles.clear();
+});
+
+afterAll(async () => {
+  await rm(root, { recursive: true });
+});
+
+async function acquire(directory = dataDir): Promise<EmbeddedPostgres> {
+  const postgres = await acquireEmbeddedPostgres({
+    dataDir: directory,
+    onProgress: () => undefined,
+  });
+  handles.add(postgres);
+  return postgres;
+}
+
+function startUser(directory: string): ChildProcess & { stdout: NodeJS.ReadableStream } {
+  const child = spawn(
+    process.execPath,
+    ['--input-type=module', '--eval', USER_PROGRAM, MODULE, directory],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
+  children.add(child);
+  child.once('close', () => children.delete(child));
+  return child;
+}
+
+async function acquired(child: { stdout: NodeJS.ReadableStream }): Promise<{ pid: number }> {
+  const lines = createInterface({ input: child.stdout });
+  const [line]: unknown[] = await once(lines, 'line');
+  return JSON.parse(String(line)) as { pid: number };
+}
+
+async function endOf(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
+}
+
+/** A zombie is dead: whether somebody reaps it is up to pid 1 of the machine. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    const stat = existsSync('/proc/self/stat') ? readFileSync(`/proc/${pid}/stat`, 'latin1') : '';
+    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z');
+  } catch {
+    return false;
+  }
+}
+
+async function query(postgres: EmbeddedPostgres, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: postgres.databaseUrl });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+describe('one user', () => {
+  test('creates a cluster, connects, and stops the server by releasing it', async () => {
+    const postgres = await acquire();
+    expect(await query(postgres, 'SELECT current_database() AS name')).toEqual([
+      { name: 'hedonify' },
+    ]);
+    expect(isAlive(postgres.pid)).toBe(true);
+    const socketDir = decodeURIComponent(new URL(postgres.databaseUrl).hostname);
+    await postgres.release();
+    expect(isAlive(postgres.pid)).toBe(false);
+    expect(existsSync(socketDir)).toBe(false);
+    expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false);
+    // Twice is once.
+    await postgres.release();
+  });
+
+  test('keeps its password from other accounts and asks for it', async () => {
+    const { mode } = await stat(join(dataDir, 'postgres-password'));
+    expect(mode & 0o777).toBe(0o600);
+    const postgres = await acquire();
+    const url = new URL(postgres.databaseUrl);
+    url.password = 'guess';
+    const guess = new pg.Client({ connectionString: url.href });
+    await expect(guess.connect()).rejects.toThrow('password authentication failed');
+    await postgres.release();
+  });
+
+  test('commits are durable (I2) and nothing listens on the network', async () => {
+    const postgres = await acquire();
+    const rows = await query(
+      postgres,
+      /* sql */ `SELECT name, setting FROM pg_settings
+                  WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes',
+                                 'listen_addresses', 'data_checksums', 'server_encoding')`,
+    );
+    expect(rows).toHaveLength(6);
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        { name: 'fsync', setting: 'on' },
+        { name: 'synchronous_commit', setting: 'on' },
+        { name: 'full_page_writes', setting: 'on' },
+        { name: 'listen_addresses', setting: '' },
+        { name: 'data_checksums', setting: 'on' },
+        { name: 'server_encoding', setting: 'UTF8' },
+      ]),
+    );
+    await postgres.release();
+  });
+});
+
+describe('several users', () => {
+  test('a second handle of the same process keeps the server alive', async () => {
+    const first = await acquire();
+    const second = await acquire();
+    expect(second.pid).toBe(first.pid);
+    await first.release();
+    expect(await query(second, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    // The first handle's end must not have taken the second one's registration with it.
+    const child = startUser(dataDir);
+    expect((await acquired(child)).pid).toBe(second.pid);
+    child.stdin?.end();
+    await endOf(child);
+    expect(await query(second, 'SELECT 2 AS two')).toEqual([{ two: 2 }]);
+    await second.release();
+    expect(isAlive(second.pid)).toBe(false);
+  });
+
+  test('a second process keeps the server alive, and stops it as the last', async () => {
+    const first = await acquire();
+    const child = startUser(dataDir);
+    expect((await acquired(child)).pid).toBe(first.pid);
+    await first.release();
+    expect(await query(first, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    child.stdin?.end();
+    await endOf(child);
+    expect(isAlive(first.pid)).toBe(false);
+  });
+
+  test('processes that start together share one new cluster', async () => {
+    const shared = join(root, 'together');
+    const started = [startUser(shared), startUser(shared)];
+    const [first, second] = await Promise.all(started.map(acquired));
+    expect(first?.pid).toBe(second?.pid);
+    for (const child of started) child.stdin?.end();
+    await Promise.all(started.map(endOf));
+    expect(isAlive(first?.pid ?? 0)).toBe(false);
+  });
+});
+
+describe('kill -9', () => {
+  test('of the process: its server is adopted with its data, and stopped by the adopter', async () => {
+    const child = startUser(dataDir);
+    const { pid } = await acquired(child);
+    const witness = await acquire();
+    await query(witness, `CREATE TABLE kept AS SELECT 'before the kill' AS what`);
+    await witness.release();
+    child.kill('SIGKILL');
+    await endOf(child);
+    expect(isAlive(pid)).toBe(true);
+
+    const adopter = await acquire();
+    expect(adopter.pid).toBe(pid);
+    expect(await query(adopter, 'SELECT what FROM kept')).toEqual([{ what: 'before the kill' }]);
+    await adopter.release();
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test('of the postmaster: acquiring again recovers, at the same address', async () => {
+    const before = await acquire();
+    await query(before, `CREATE TABLE committed AS SELECT 1 AS one`);
+    process.kill(before.pid, 'SIGKILL');
+    const after = await acquire();
+    expect(after.pid).not.toBe(before.pid);
+    expect(after.databaseUrl).toBe(before.databaseUrl);
+    expect(await query(after, 'SELECT one FROM committed')).toEqual([{ one: 1 }]);
+    await before.release();
+    expect(isAlive(after.pid)).toBe(true);
+    await after.release();
+    expect(isAlive(after.pid)).toBe(false);
+  });
+
+  test('of both, with the pid given to another process: the stale file is not believed', async () => {
+    const postgres = await acquire();
+    const file = join(dataDir, 'postgres', 'postmaster.pid');
+    const text = await readFile(file, 'utf8');
+    await postgres.release();
+    await writeFile(file, text.replace(/^\d+/, String(process.pid)));
+    const next = await acquire();
+    expect(next.pid).not.toBe(process.pid);
+    expect(await query(next, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await next.release();
+  });
+
+  test('during initdb: the next start trusts nothing of it', async () => {
+    const interrupted = join(root, 'interrupted');
+    const child = startUser(interrupted);
+    await vi.waitUntil(
+      async () => {
+        const names = await readdir(interrupted).catch(() => []);
+        const unfinished = names.find((name) => name.startsWith('postgres.init-'));
+        return unfinished !== undefined && existsSync(join(interrupted, unfinished, 'PG_VERSION'));
+      },
+      { timeout: 10_000, interval: 2 },
+    );
+    child.kill('SIGKILL');
+    await endOf(child);
+    expect(existsSync(join(interrupted, 'postgres'))).toBe(false);
+    const postgres = await acquire(interrupted);
+    expect(await query(postgres, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await postgres.release();
+  });
+
+  test('what an interrupted initdb left is removed', async () => {
+    const leftover = join(dataDir, 'postgres.init-abc123');
+    await mkdir(join(leftover, 'base'), { recursive: true });
+    await writeFile(join(leftover, 'PG_VERSION'), '18\n');
+    await (await acquire()).release();
+    expect((await readdir(dataDir)).filter((name) => name.includes('init-'))).toEqual([]);
+  });
+});
+
+describe('refusals', () => {
+  test('a directory that is no cluster is not touched', async () => {
+    const foreign = join(root, 'foreign');
+    await mkdir(join(foreign, 'postgres'), { recursive: true });
+    await writeFile(join(foreign, 'postgres', 'letter'), 'dear');
+    await expect(acquire(foreign)).rejects.toThrow('is in the way');
+    expect(await readFile(join(foreign, 'postgres', 'letter'), 'utf8')).toBe('dear');
+    await rm(foreign, { recursive: true });
+  });
+
+  test('a lost password file is named', async () => {
+    const file = join(dataDir, 'postgres-password');
+    const password = await readFile(file, 'utf8');
+    await rm(file);
+    await expect(acquire()).rejects.toThrow(file);
+    await writeFile(file, password, { mode: 0o600 });
+  });
+});
