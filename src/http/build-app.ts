@@ -1,0 +1,131 @@
+/**
+ * The HTTP edge, built apart from listening. It sees ports only: nothing here knows of threads, of
+ * PostgreSQL or of the environment.
+ */
+import type { Server } from 'node:http';
+
+import swagger from '@fastify/swagger';
+import { fastify } from 'fastify';
+import type { FastifyHttpOptions, FastifyInstance, FastifyReply } from 'fastify';
+
+import { createAccessTokens } from './access-tokens.ts';
+import type { AppDeps, AppSettings } from './app-deps.ts';
+import { createAuthentication } from './authenticate.ts';
+import { addChangeStockRoute } from './change-stock-route.ts';
+import { handleClientError } from './client-error.ts';
+import { addDocsRoutes } from './docs-routes.ts';
+import { handleError } from './error-handler.ts';
+import { addHealthRoutes } from './health-routes.ts';
+import { jsonSchemaOf } from './json-schema.ts';
+import { openapiOptions } from './openapi.ts';
+import { addOrderReadRoutes } from './order-read-routes.ts';
+import { orderSchema } from './order-schemas.ts';
+import { createPasswordHashing } from './password-hash.ts';
+import { addPlaceOrderRoute } from './place-order-route.ts';
+import { sendProblem } from './problem.ts';
+import { problemSchema } from './problem-schema.ts';
+import { addProductReadRoutes } from './product-read-routes.ts';
+import { productSchema } from './product-schemas.ts';
+import { requestIdOf } from './request-id.ts';
+import { addUserRoutes } from './user-routes.ts';
+import { sessionSchema, userSchema } from './user-schemas.ts';
+import { createValidatorCompiler } from './validator-compiler.ts';
+
+/** 50 lines, the metadata and the reference in the widest escapes stay below it. */
+const BODY_BYTES_MAX = 65_536;
+/** For the whole request, and for its headers alone, to arrive: a slow sender is cut off. */
+const ARRIVAL_MS = 10_000;
+const HEADERS_MS = 5_000;
+/** Longer than the 60 s after which common load balancers drop an idle connection themselves. */
+const KEEP_ALIVE_MS = 72_000;
+/** Silence on a connection that waits for an answer, above the gateway's own bound. */
+const SILENCE_SLACK_MS = 10_000;
+
+/**
+ * The app, ready for `inject` or `listen`.
+ *
+ * @throws when a route or schema is wrong: a programmer error, at start only.
+ */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { settings, clock = Date.now } = deps;
+  const app: FastifyInstance = fastify(serverOptions(settings));
+  app.decorate('edgeLog', deps.logger);
+  app.decorateRequest('identity', null);
+  app.removeContentTypeParser('text/plain');
+  app.setValidatorCompiler(createValidatorCompiler());
+  app.setErrorHandler(handleError);
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found'));
+  addEdgeHooks(app);
+  addSchemas(app);
+  await app.register(swagger, openapiOptions());
+
+  const { jwtSecret: secret, jwtTtlSeconds: ttlSeconds } = settings;
+  const tokens = createAccessTokens({ secret, ttlSeconds, clock });
+  const { required, optional } = createAuthentication(tokens);
+  const passwords = deps.passwords ?? createPasswordHashing();
+  const { gateway, catalogue, orders, accounts } = deps;
+  addPlaceOrderRoute(app, { gateway, authenticate: required, clock });
+  addOrderReadRoutes(app, { orders, authenticate: required });
+  addProductReadRoutes(app, { catalogue, authenticate: optional });
+  addChangeStockRoute(app, { gateway, catalogue, authenticate: required });
+  addUserRoutes(app, { accounts, passwords, tokens, authenticate: required });
+  addHealthRoutes(app, deps.readiness);
+  await addDocsRoutes(app);
+  await app.ready();
+  return app;
+}
+
+function serverOptions(settings: AppSettings): FastifyHttpOptions<Server> {
+  return {
+    logger: false,
+    trustProxy: settings.trustProxy,
+    genReqId: requestIdOf,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: ARRIVAL_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionTimeout: settings.requestTimeoutMs + SILENCE_SLACK_MS,
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1_000 },
+    // Fastify's own 503 is not a problem document; the hook below answers instead.
+    return503OnClosing: false,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    clientErrorHandler: handleClientError,
+    frameworkErrors: (error, request, reply) => {
+      setEdgeHeaders(reply);
+      handleError(error, request, reply);
+    },
+  };
+}
+
+/** Every answer carries its request id and two constant headers; the rest belongs to pages. */
+function setEdgeHeaders(reply: FastifyReply): void {
+  reply.header('x-request-id', reply.request.id);
+  reply.header('x-content-type-options', 'nosniff');
+  reply.header('cache-control', 'no-store');
+}
+
+function addEdgeHooks(app: FastifyInstance): void {
+  let closing = false;
+  app.addHook('preClose', (done) => {
+    closing = true;
+    done();
+  });
+  app.addHook('onRequest', (_request, reply, done) => {
+    setEdgeHeaders(reply);
+    if (closing) sendProblem(reply, 'shutting-down');
+    else done();
+  });
+}
+
+function addSchemas(app: FastifyInstance): void {
+  const schemas = {
+    Order: orderSchema,
+    Product: productSchema,
+    User: userSchema,
+    Session: sessionSchema,
+    Problem: problemSchema,
+  };
+  for (const [name, schema] of Object.entries(schemas)) {
+    app.addSchema({ $id: name, ...jsonSchemaOf(schema) });
+  }
+}

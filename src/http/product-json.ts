@@ -1,0 +1,24 @@
+import type { z } from 'zod';
+
+import type { Product } from '../domain/product.ts';
+import type { productSchema } from './product-schemas.ts';
+import { timeText } from './time-text.ts';
+
+/** A product as the contract shows it. */
+export function productJson(product: Product): z.infer<typeof productSchema> {
+  return {
+    id: product.id,
+    name: product.name,
+    description: product.description,
+    price: product.price,
+    available: product.available,
+    per_customer_limit: null,
+    sale_starts_at: product.saleStartsAt === null ? null : timeText(product.saleStartsAt),
+    sale_ends_at: product.saleEndsAt === null ? null : timeText(product.saleEndsAt),
+    status: product.status,
+    merchant_id: product.merchantId,
+    version: product.version,
+    created_at: timeText(product.createdAt),
+    updated_at: timeText(product.updatedAt),
+  };
+}

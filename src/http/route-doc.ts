@@ -1,0 +1,53 @@
+/** What a route says of itself, once: Fastify validates by it and the OpenAPI document shows it. */
+import type { FastifySchema } from 'fastify';
+import type { z } from 'zod';
+
+import type { ErrorCode } from '../domain/errors.ts';
+import { jsonSchemaOf } from './json-schema.ts';
+import type { JsonSchema } from './json-schema.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    doc?: RouteDoc;
+  }
+}
+
+/** The description of a route. */
+export interface RouteDoc {
+  /** Unique; generated clients name their methods after it. */
+  readonly operationId: string;
+  readonly summary: string;
+  readonly tag: 'users' | 'products' | 'orders' | 'operation';
+  readonly auth: 'required' | 'optional' | 'none';
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly headers?: z.ZodType;
+  readonly body?: z.ZodType;
+  readonly success: {
+    readonly status: 200 | 201;
+    readonly description: string;
+    readonly schema: JsonSchema;
+    readonly headers?: Readonly<Record<string, string>>;
+  };
+  /** The route's own codes; those that follow from the fields above are added by `errorsOf`. */
+  readonly errors: readonly ErrorCode[];
+}
+
+/** The Fastify options of a documented route. */
+export function documented(doc: RouteDoc): { schema: FastifySchema; config: { doc: RouteDoc } } {
+  const schema: FastifySchema = { response: { [doc.success.status]: doc.success.schema } };
+  if (doc.params !== undefined) schema.params = jsonSchemaOf(doc.params);
+  if (doc.query !== undefined) schema.querystring = jsonSchemaOf(doc.query);
+  if (doc.headers !== undefined) schema.headers = jsonSchemaOf(doc.headers);
+  if (doc.body !== undefined) schema.body = jsonSchemaOf(doc.body);
+  return { schema, config: { doc } };
+}
+
+/** Every code a route can answer with, each once. */
+export function errorsOf(doc: RouteDoc): ErrorCode[] {
+  const codes = new Set<ErrorCode>(doc.errors);
+  if (doc.params ?? doc.query ?? doc.headers ?? doc.body) codes.add('validation');
+  if (doc.auth !== 'none') codes.add('unauthenticated');
+  if (doc.body !== undefined) codes.add('body-too-large').add('unsupported-media-type');
+  return [...codes.add('internal').add('shutting-down')];
+}

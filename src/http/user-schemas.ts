@@ -1,0 +1,43 @@
+import { z } from 'zod';
+
+import { ROLES } from '../domain/user.ts';
+import { storableText, timeSchema, uuidSchema } from './shared-schemas.ts';
+
+const EMAIL_CHARS_MAX = 254;
+const PASSWORD_CHARS_MAX = 200;
+
+/** The form of a user name. */
+export const USERNAME_TEXT = /^[A-Za-z0-9_.-]{3,40}$/;
+
+/** The body of POST /users/register. */
+export const registerBody = z.strictObject({
+  username: z.string().regex(USERNAME_TEXT),
+  email: z.email().max(EMAIL_CHARS_MAX),
+  password: storableText(PASSWORD_CHARS_MAX).min(10),
+});
+/** What `registerBody` accepts. */
+export type RegisterBody = z.infer<typeof registerBody>;
+
+/** The body of POST /users/login: no more is asked of it than that it can be looked up. */
+export const loginBody = z.strictObject({
+  email: storableText(EMAIL_CHARS_MAX).min(1),
+  password: storableText(PASSWORD_CHARS_MAX).min(1),
+});
+/** What `loginBody` accepts. */
+export type LoginBody = z.infer<typeof loginBody>;
+
+/** The JSON of a user. */
+export const userSchema = z.object({
+  id: uuidSchema,
+  username: z.string(),
+  email: z.string(),
+  role: z.enum(ROLES),
+  created_at: timeSchema,
+});
+
+/** The JSON of a login. */
+export const sessionSchema = z.object({
+  token: z.string().meta({ description: 'Send it as `Authorization: Bearer <token>`.' }),
+  expires_at: timeSchema,
+  user: userSchema,
+});

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+
+import { describe, expect, test } from 'vitest';
+
+import { expectInvalid, expectProblem } from './expect-problem.ts';
+import { productId, TestApp } from './fake-ports.ts';
+
+describe('X-Request-Id', () => {
+  test.each(['a', '~'.repeat(128), '!"#$%'])('%j is taken and sent back', async (id) => {
+    const response = await new TestApp().get('/health/live', { 'x-request-id': id });
+    expect(response.headers['x-request-id']).toBe(id);
+  });
+
+  test.each(['', 'a b', 'é', 'x'.repeat(129)])('%j is replaced by a new one', async (id) => {
+    const response = await new TestApp().get('/nowhere', { 'x-request-id': id });
+    expect(response.headers['x-request-id']).toMatch(/^[\w-]{8,}$/);
+    expectProblem(response, 'not-found');
+  });
+
+  test('is different in every answer', async () => {
+    const app = new TestApp();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => app.get('/health/live')));
+    expect(new Set(answers.map(({ headers }) => headers['x-request-id'])).size).toBe(50);
+  });
+});
+
+describe('an address that leads nowhere', () => {
+  test('is a not-found problem whose instance has no query', async () => {
+    const response = await new TestApp().get('/nowhere?token=secret');
+    expect(expectProblem(response, 'not-found').instance).toBe('/nowhere');
+    expect(response.body).not.toContain('secret');
+  });
+
+  test('with the wrong method, a body of any type, or an escape that is none', async () => {
+    const app = new TestApp();
+    expectProblem(await app.send({ method: 'DELETE', url: '/orders' }), 'not-found');
+    const headers = { 'content-type': 'text/plain' };
+    const text = await app.send({ method: 'POST', url: '/nowhere', payload: 'x', headers });
+    expectProblem(text, 'not-found');
+    expect(expectInvalid(await app.get('/orders/%zz'))).toEqual(['url']);
+  });
+});
+
+describe('health', () => {
+  test('is alive whatever else is wrong', async () => {
+    const app = new TestApp();
+    app.ready = false;
+    const response = await app.get('/health/live');
+    expect(response.statusCode).toBe(200);
+    expect(response.json()).toEqual({ status: 'live' });
+  });
+
+  test('is ready, or says why not', async () => {
+    const app = new TestApp();
+    expect((await app.get('/health/ready')).json()).toEqual({ status: 'ready' });
+    app.ready = false;
+    const body = expectProblem(await app.get('/health/ready'), 'not-ready');
+    expect(body.reason).toBe('shard 1 is loading');
+  });
+});
+
+test('a refusal is logged at debug with its code and route, without personal data', async () => {
+  const app = new TestApp();
+  await app.get('/orders?q=secret', { authorization: 'Bearer secret' });
+  expect(app.log).toEqual([
+    expect.objectContaining({ level: 20, code: 'unauthenticated', route: '/orders' }),
+  ]);
+  expect(JSON.stringify(app.log)).not.toContain('secret');
+});
+
+/** Writes bytes to a socket of the listening app and reads until it is closed. */
+async function listening(test: TestApp): Promise<{ port: number; close: () => Promise<void> }> {
+  const app = await test.app;
+  const address = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  return { port: Number(address.port), close: () => app.close() };
+}
+
+function exchange(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    let received = '';
+    socket.on('data', (chunk) => (received += String(chunk)));
+    socket.on('close', () => resolve(received));
+    socket.on('error', reject);
+  });
+}
+
+describe('on a socket', () => {
+  test('bytes that are no HTTP get a problem with a request id', async () => {
+    const { port, close } = await listening(new TestApp());
+    const received = await exchange(port, 'HELLO\r\n\r\n');
+    expect(received).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(received).toMatch(/\r\nx-request-id: [\w-]+\r\n/);
+    expect(received).toContain('"code":"validation"');
+    await close();
+  });
+
+  test('headers past the bound are refused with 431', async () => {
+    const { port, close } = await listening(new TestApp());
+    const received = await exchange(port, `GET / HTTP/1.1\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`);
+    expect(received).toMatch(/^HTTP\/1\.1 431 /);
+    expect(received).toContain('"code":"headers-too-large"');
+    await close();
+  });
+
+  test('while closing, what was accepted is answered and what comes later is told to go', async () => {
+    const fake = new TestApp();
+    const { port, close } = await listening(fake);
+    const gate = Promise.withResolvers<void>();
+    const entered = Promise.withResolvers<void>();
+    fake.gateway.gate = () => {
+      entered.resolve();
+      return gate.promise;
+    };
+    const body = JSON.stringify({ items: [{ product_id: productId(1), quantity: 1 }] });
+    const head = [
+      'POST /orders HTTP/1.1',
+      'host: x',
+      `authorization: ${fake.customer.authorization}`,
+      'content-type: application/json',
+      `content-length: ${body.length}`,
+    ];
+    const socket = connect(port, '127.0.0.1');
+    const ended = once(socket, 'close');
+    let received = '';
+    socket.on('data', (chunk) => (received += String(chunk)));
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+    await entered.promise;
+    const closed = close();
+    socket.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n');
+    // Its refusal is logged before it can be sent, behind the answer to the first.
+    await expect.poll(() => fake.log.length).toBeGreaterThan(0);
+    gate.resolve();
+    await closed;
+    await ended;
+    expect(received).toMatch(/^HTTP\/1\.1 201 Created\r\n/);
+    expect(received).toContain('"code":"shutting-down"');
+    expect(received).toMatch(/\r\nretry-after: 2\r\n/);
+  });
+});

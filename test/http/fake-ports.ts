@@ -1,0 +1,283 @@
+/** Small in-memory ports: what they do not do, the edge must not need. */
+import type { LightMyRequestResponse } from 'fastify';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { pino } from 'pino';
+
+import { parseOrderId, parseProductId, parseUserId } from '../../src/domain/ids.ts';
+import type { OrderId, ProductId, UserId } from '../../src/domain/ids.ts';
+import type { Order } from '../../src/domain/order.ts';
+import type { ChangeStockOutcome, PlaceOrderOutcome } from '../../src/domain/outcome.ts';
+import type {
+  Accounts,
+  Catalogue,
+  ChangeStock,
+  Credentials,
+  Cursor,
+  OrderGateway,
+  OrderReader,
+  Page,
+  PageRequest,
+  PlaceOrder,
+  RegisterOutcome,
+} from '../../src/domain/ports.ts';
+import type { Product } from '../../src/domain/product.ts';
+import type { Role, User } from '../../src/domain/user.ts';
+import type { AppDeps } from '../../src/http/app-deps.ts';
+import { buildApp } from '../../src/http/build-app.ts';
+import { createAccessTokens } from '../../src/http/access-tokens.ts';
+import type { PasswordHashing } from '../../src/http/password-hash.ts';
+
+export const NOW = Date.parse('2030-01-02T03:04:05.678Z');
+export const SECRET = 'a secret of the tests, at least 32 bytes';
+
+function uuid(kind: string, n: number): string {
+  return `00000000-0000-7000-8${kind}-${String(n).padStart(12, '0')}`;
+}
+
+function known<T>(id: T | undefined): T {
+  if (id === undefined) throw new Error('not an id');
+  return id;
+}
+
+export const userId = (n: number): UserId => known(parseUserId(uuid('001', n)));
+export const productId = (n: number): ProductId => known(parseProductId(uuid('002', n)));
+export const orderId = (n: number): OrderId => known(parseOrderId(uuid('003', n)));
+
+export const CUSTOMER = userId(1);
+export const STRANGER = userId(2);
+export const MERCHANT = userId(3);
+export const OTHER_MERCHANT = userId(4);
+export const ADMIN = userId(5);
+
+export function makeProduct(n: number, changes: Partial<Product> = {}): Product {
+  return {
+    id: productId(n),
+    merchantId: MERCHANT,
+    name: `Product ${n}`,
+    description: '',
+    price: { amount: 1999, currency: 'USD' },
+    available: 10,
+    saleStartsAt: null,
+    saleEndsAt: null,
+    status: 'active',
+    version: 1,
+    createdAt: NOW + n,
+    updatedAt: NOW + n,
+    ...changes,
+  };
+}
+
+export function makeOrder(n: number, changes: Partial<Order> = {}): Order {
+  return {
+    id: orderId(n),
+    userId: CUSTOMER,
+    status: 'WAITING_PAYMENT',
+    items: [
+      { productId: productId(1), quantity: 2, name: 'Product 1', unitPrice: 1999, sequence: 7 },
+    ],
+    currency: 'USD',
+    total: 3998,
+    reference: null,
+    metadata: null,
+    createdAt: NOW + n,
+    expiresAt: NOW + n + 900_000,
+    ...changes,
+  };
+}
+
+/** Answers what it is told to, and remembers what it was asked. */
+class FakeGateway implements OrderGateway {
+  readonly placed: PlaceOrder[] = [];
+  readonly changed: ChangeStock[] = [];
+  placeOutcome: PlaceOrderOutcome = { type: 'accepted', replayed: false, order: makeOrder(1) };
+  stockOutcome: ChangeStockOutcome = { type: 'changed', replayed: false, available: 15 };
+  /** An order waits for it. */
+  gate: () => Promise<void> = async () => {};
+
+  async placeOrder(request: PlaceOrder): Promise<PlaceOrderOutcome> {
+    this.placed.push(request);
+    await this.gate();
+    return this.placeOutcome;
+  }
+
+  async changeStock(request: ChangeStock): Promise<ChangeStockOutcome> {
+    this.changed.push(request);
+    return this.stockOutcome;
+  }
+}
+
+interface Dated {
+  readonly id: string;
+  readonly createdAt: number;
+}
+
+/** One page, newest first by (createdAt, id). */
+function pageOf<T extends Dated>(rows: readonly T[], page: PageRequest): Page<T> {
+  const position = (row: Dated): Cursor => ({ createdAtUs: `${row.createdAt}000`, id: row.id });
+  const key = ({ createdAtUs, id }: Cursor): string => `${createdAtUs.padStart(20, '0')}${id}`;
+  const sorted = rows
+    .toSorted((a, b) => (key(position(a)) < key(position(b)) ? 1 : -1))
+    .filter((row) => page.after === null || key(position(row)) < key(page.after));
+  const items = sorted.slice(0, page.limit);
+  const last = items.at(-1);
+  return { items, next: sorted.length > items.length && last ? position(last) : null };
+}
+
+class FakeOrders implements OrderReader {
+  readonly rows: Order[] = [];
+
+  async findOrder(id: OrderId): Promise<Order | undefined> {
+    return this.rows.find((order) => order.id === id);
+  }
+
+  async listOrders(
+    filter: Parameters<OrderReader['listOrders']>[0],
+    page: PageRequest,
+  ): Promise<Page<Order>> {
+    const own = this.rows.filter(
+      (order) =>
+        order.userId === filter.userId &&
+        (filter.status === null || order.status === filter.status),
+    );
+    return pageOf(own, page);
+  }
+}
+
+class FakeCatalogue implements Catalogue {
+  readonly rows: Product[] = [];
+
+  async findProduct(id: ProductId): Promise<Product | undefined> {
+    return this.rows.find((product) => product.id === id);
+  }
+
+  async listProducts(
+    filter: Parameters<Catalogue['listProducts']>[0],
+    page: PageRequest,
+  ): Promise<Page<Product>> {
+    const { q, merchantId, status } = filter;
+    const found = this.rows.filter(
+      (product) =>
+        product.status === status &&
+        (merchantId === null || product.merchantId === merchantId) &&
+        (q === null || product.name.toLowerCase().includes(q.toLowerCase())),
+    );
+    return pageOf(found, page);
+  }
+}
+
+class FakeAccounts implements Accounts {
+  readonly rows: Credentials[] = [];
+
+  async register(account: {
+    readonly username: string;
+    readonly email: string;
+    readonly passwordHash: string;
+    readonly role: Role;
+  }): Promise<RegisterOutcome> {
+    const { username, email, passwordHash, role } = account;
+    const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+    if (this.rows.some(({ user }) => same(user.email, email))) return { type: 'email-taken' };
+    if (this.rows.some(({ user }) => same(user.username, username))) {
+      return { type: 'username-taken' };
+    }
+    const user: User = {
+      id: userId(100 + this.rows.length),
+      username,
+      email,
+      role,
+      createdAt: NOW,
+    };
+    this.rows.push({ user, passwordHash });
+    return { type: 'registered', user };
+  }
+
+  async findCredentials(email: string): Promise<Credentials | undefined> {
+    return this.rows.find(({ user }) => user.email.toLowerCase() === email.toLowerCase());
+  }
+
+  async findUser(id: UserId): Promise<User | undefined> {
+    return this.rows.find(({ user }) => user.id === id)?.user;
+  }
+}
+
+/** Not a hash at all: fast, and it remembers what it checked. */
+class FakePasswords implements PasswordHashing {
+  readonly verified: string[] = [];
+
+  async hash(password: string): Promise<string> {
+    return `fake:${password}`;
+  }
+
+  async verify(password: string, phc: string): Promise<boolean> {
+    this.verified.push(phc);
+    return phc === `fake:${password}`;
+  }
+}
+
+/** One line of the log, as pino writes it. */
+export type LogLine = Record<string, unknown>;
+
+/** An app over fakes, with everything a test may look at or turn. */
+export class TestApp {
+  readonly gateway = new FakeGateway();
+  readonly orders = new FakeOrders();
+  readonly catalogue = new FakeCatalogue();
+  readonly accounts = new FakeAccounts();
+  readonly passwords = new FakePasswords();
+  readonly log: LogLine[] = [];
+  now = NOW;
+  ready = true;
+  readonly app: Promise<FastifyInstance>;
+
+  constructor(changes: Partial<AppDeps> = {}) {
+    const { gateway, orders, catalogue, accounts, passwords } = this;
+    const write = (line: string): void => void this.log.push(JSON.parse(line));
+    this.app = buildApp({
+      gateway,
+      orders,
+      catalogue,
+      accounts,
+      passwords,
+      readiness: {
+        check: () =>
+          this.ready ? { ready: true } : { ready: false, reason: 'shard 1 is loading' },
+      },
+      logger: pino({ level: 'debug' }, { write }),
+      settings: {
+        jwtSecret: SECRET,
+        jwtTtlSeconds: 3600,
+        requestTimeoutMs: 5000,
+        trustProxy: false,
+      },
+      clock: () => this.now,
+      ...changes,
+    });
+  }
+
+  /** The Authorization header of a user. */
+  bearer(user: UserId, role: Role): { authorization: string } {
+    const clock = (): number => this.now;
+    const tokens = createAccessTokens({ secret: SECRET, ttlSeconds: 3600, clock });
+    return { authorization: `Bearer ${tokens.issue({ userId: user, role }).token}` };
+  }
+
+  get customer(): { authorization: string } {
+    return this.bearer(CUSTOMER, 'customer');
+  }
+
+  async send(options: InjectOptions): Promise<LightMyRequestResponse> {
+    return (await this.app).inject(options);
+  }
+
+  get(url: string, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
+    return this.send({ method: 'GET', url, headers });
+  }
+
+  post(
+    url: string,
+    payload: object,
+    headers: Record<string, string> = {},
+  ): Promise<LightMyRequestResponse> {
+    return this.send({ method: 'POST', url, payload, headers });
+  }
+}

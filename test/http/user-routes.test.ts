@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+
+import { DUMMY_PASSWORD_HASH } from '../../src/http/password-hash.ts';
+import { expectInvalid, expectProblem } from './expect-problem.ts';
+import { ADMIN, CUSTOMER, NOW, TestApp, userId } from './fake-ports.ts';
+
+const ANN = { username: 'ann', email: 'Ann@Example.test', password: 'correct horse' };
+const LOGIN = { email: 'ann@example.test', password: ANN.password };
+
+async function withAnn() {
+  const app = new TestApp();
+  const response = await app.post('/users/register', ANN);
+  expect(response.statusCode).toBe(201);
+  return { app, response, ann: userId(100) };
+}
+
+describe('POST /users/register', () => {
+  const untouched = new TestApp();
+
+  test('makes a customer and shows no hash', async () => {
+    const { app, response, ann } = await withAnn();
+    expect(response.headers.location).toBe(`/users/${ann}`);
+    expect(response.json()).toStrictEqual({
+      id: ann,
+      username: 'ann',
+      email: 'Ann@Example.test',
+      role: 'customer',
+      created_at: new Date(NOW).toISOString(),
+    });
+    expect(app.accounts.rows).toMatchObject([{ passwordHash: 'fake:correct horse' }]);
+  });
+
+  test('refuses what is taken, in any case', async () => {
+    const { app } = await withAnn();
+    const email = { ...ANN, username: 'bob', email: 'ANN@example.test' };
+    expectProblem(await app.post('/users/register', email), 'email-taken');
+    const username = { ...ANN, username: 'ANN', email: 'b@example.test' };
+    expectProblem(await app.post('/users/register', username), 'username-taken');
+  });
+
+  test.each([
+    ['nothing', {}, ['email', 'password', 'username']],
+    ['a short name', { ...ANN, username: 'ab' }, ['username']],
+    ['a long name', { ...ANN, username: 'a'.repeat(41) }, ['username']],
+    ['a name with a space', { ...ANN, username: 'a nn' }, ['username']],
+    ['no address', { ...ANN, email: 'ann' }, ['email']],
+    ['a long address', { ...ANN, email: `${'a'.repeat(250)}@b.test` }, ['email']],
+    ['an address with NUL', { ...ANN, email: 'a\u0000@b.test' }, ['email']],
+    ['a short password', { ...ANN, password: '123456789' }, ['password']],
+    ['a long password', { ...ANN, password: 'x'.repeat(201) }, ['password']],
+    ['a role', { ...ANN, role: 'admin' }, ['role']],
+  ])('refuses %s', async (_name, body, paths) => {
+    expect(expectInvalid(await untouched.post('/users/register', body))).toEqual(paths);
+    expect(untouched.accounts.rows).toEqual([]);
+  });
+});
+
+describe('POST /users/login', () => {
+  test('answers a token that works, its end and the user', async () => {
+    const { app, ann } = await withAnn();
+    const response = await app.post('/users/login', LOGIN);
+    expect(response.statusCode).toBe(200);
+    const session = response.json<{ token: string }>();
+    expect(session).toMatchObject({
+      expires_at: new Date(Math.floor(NOW / 1000) * 1000 + 3_600_000).toISOString(),
+      user: { id: ann, username: 'ann' },
+    });
+    const me = await app.get('/users/me', { authorization: `Bearer ${session.token}` });
+    expect(me.json()).toMatchObject({ id: ann, email: 'Ann@Example.test' });
+  });
+
+  test('answers a wrong password and an unknown email alike, after the same work', async () => {
+    const { app } = await withAnn();
+    const wrong = await app.post('/users/login', { ...LOGIN, password: 'wrong' });
+    const unknown = await app.post('/users/login', { ...LOGIN, email: 'x@example.test' });
+    expect(expectProblem(wrong, 'bad-credentials').detail).toBe(
+      expectProblem(unknown, 'bad-credentials').detail,
+    );
+    expect(app.passwords.verified).toEqual(['fake:correct horse', DUMMY_PASSWORD_HASH]);
+  });
+
+  test('refuses a body that cannot be looked up', async () => {
+    const app = new TestApp();
+    const body = { email: 'a\u0000', password: '', remember: true };
+    const paths = expectInvalid(await app.post('/users/login', body));
+    expect(paths).toEqual(['email', 'password', 'remember']);
+  });
+});
+
+describe('reading accounts', () => {
+  test('shows you yourself, and any account to an admin', async () => {
+    const { app, ann } = await withAnn();
+    const own = await app.get(`/users/${ann}`, app.bearer(ann, 'customer'));
+    expect(own.json()).toMatchObject({ id: ann });
+    const admin = app.bearer(ADMIN, 'admin');
+    expect((await app.get(`/users/${ann}`, admin)).statusCode).toBe(200);
+    expectProblem(await app.get(`/users/${CUSTOMER}`, admin), 'not-found');
+    expect(expectInvalid(await app.get('/users/7', admin))).toEqual(['params.id']);
+  });
+
+  test('does not tell others whether an account exists', async () => {
+    const { app, ann } = await withAnn();
+    expectProblem(await app.get(`/users/${ann}`, app.customer), 'forbidden');
+    expectProblem(await app.get(`/users/${userId(999)}`, app.customer), 'forbidden');
+  });
+
+  test('a token without an account here has no account to show', async () => {
+    const app = new TestApp();
+    expectProblem(await app.get('/users/me', app.customer), 'not-found');
+  });
+});
