@@ -4,16 +4,10 @@
  */
 import { REFUSAL_CODES } from '../domain/outcome.ts';
 import type { Refusal, RefusalCode, RefusedItem } from '../domain/outcome.ts';
-import type { RequestedLine } from '../domain/order.ts';
-import type { ProductActor } from './product-actor.ts';
-
-export interface OrderLineAt {
-  readonly line: RequestedLine;
-  readonly actor: ProductActor;
-}
+import type { LineAt } from './mailroom.ts';
 
 /** Null when the order can be accepted. `now`: milliseconds since the epoch. */
-export function refusalOf(lines: readonly OrderLineAt[], now: number): Refusal | null {
+export function refusalOf(lines: readonly LineAt[], now: number): Refusal | null {
   let worst: RefusalCode | null = null;
   for (const { line, actor } of lines) {
     const failure = actor.failureOf(line.quantity, now);
@@ -25,7 +19,7 @@ export function refusalOf(lines: readonly OrderLineAt[], now: number): Refusal |
   return worst === null ? null : refuse(worst, lines, now);
 }
 
-function refuse(code: RefusalCode, lines: readonly OrderLineAt[], now: number): Refusal {
+function refuse(code: RefusalCode, lines: readonly LineAt[], now: number): Refusal {
   const failing = lines.filter(({ line, actor }) => actor.failureOf(line.quantity, now) === code);
   const items = failing.map((at) =>
     code === 'out-of-stock' ? { ...itemOf(at), available: at.actor.available } : itemOf(at),
@@ -35,7 +29,7 @@ function refuse(code: RefusalCode, lines: readonly OrderLineAt[], now: number): 
   return { type: 'refused', code, items, startsAt };
 }
 
-function itemOf({ line }: OrderLineAt): RefusedItem {
+function itemOf({ line }: LineAt): RefusedItem {
   return { productId: line.productId, requested: line.quantity };
 }
 
@@ -43,7 +37,7 @@ function precedes(a: RefusalCode, b: RefusalCode): boolean {
   return REFUSAL_CODES.indexOf(a) < REFUSAL_CODES.indexOf(b);
 }
 
-function mixesCurrencies(lines: readonly OrderLineAt[]): boolean {
+function mixesCurrencies(lines: readonly LineAt[]): boolean {
   const first = lines[0]?.actor.product?.price.currency;
   return lines.some(({ actor }) => actor.product?.price.currency !== first);
 }

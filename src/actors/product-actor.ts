@@ -18,11 +18,7 @@ import type { Waiting } from './waiting.ts';
 
 /** Why a product cannot serve a line, and until when it may not; null = it can. */
 export type LineFailure =
-  | 'product-not-found'
-  | 'product-not-for-sale'
-  | 'sale-not-started'
-  | 'sale-ended'
-  | 'out-of-stock';
+  'product-not-found' | 'product-not-for-sale' | 'sale-not-started' | 'sale-ended' | 'out-of-stock';
 
 export class ProductActor {
   readonly id: ProductId;

@@ -3,8 +3,8 @@
  * the router; and stops in the opposite order. Benchmarks and tests start it without HTTP.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import type { ShardLimits } from '../actors/shard-protocol.ts';
+import { withClient } from '../db/client.ts';
 import { releaseOwners, takeOver } from '../db/ownership.ts';
 import type { OwnerId } from '../domain/ids.ts';
 import type { OrderGateway } from '../domain/ports.ts';
@@ -47,7 +47,7 @@ export interface EngineStart {
 export class Engine {
   readonly #options: EngineOptions;
   readonly #router: Router;
-  #databaseUrl = '';
+  #takeover = { databaseUrl: '', applicationName: '' };
   #owners: readonly OwnerId[] = [];
   #pool: ShardPool | null = null;
 
@@ -73,9 +73,9 @@ export class Engine {
    */
   async start({ databaseUrl, onProgress }: EngineStart): Promise<{ ended: Promise<ShardEnd> }> {
     const { node, shards } = this.#options;
-    this.#databaseUrl = databaseUrl;
+    this.#takeover = { databaseUrl, applicationName: 'hedonify-takeover' };
     onProgress('taking the partitions over');
-    const { owners, fencedNodes } = await withClient(databaseUrl, (client) =>
+    const { owners, fencedNodes } = await withClient(this.#takeover, (client) =>
       takeOver(client, { node, shards }),
     );
     this.#owners = owners;
@@ -102,7 +102,7 @@ export class Engine {
     await this.#pool?.stop();
     if (this.#owners.length === 0) return;
     const release = { node: this.#options.node, owners: this.#owners };
-    await withClient(this.#databaseUrl, (client) => releaseOwners(client, release));
+    await withClient(this.#takeover, (client) => releaseOwners(client, release));
   }
 }
 
@@ -119,20 +119,4 @@ function limitsOf(options: EngineOptions): ShardLimits {
     actorsMax: ACTORS_MAX,
     queryIdsMax: QUERY_IDS_MAX,
   };
-}
-
-async function withClient<T>(
-  databaseUrl: string,
-  work: (client: pg.Client) => Promise<T>,
-): Promise<T> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    application_name: 'hedonify-takeover',
-  });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }

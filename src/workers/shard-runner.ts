@@ -13,7 +13,7 @@ import type { Batch } from '../domain/batch.ts';
 import { unreachable } from '../domain/errors.ts';
 import type { OwnerId } from '../domain/ids.ts';
 import type { Answer, ToRouter, ToShard } from '../domain/wire.ts';
-import type { ShardDatabase } from './shard-database.ts';
+import type { ShardDatabase } from '../db/shard-database.ts';
 import type { ShardEnd } from './shard-task.ts';
 
 /** SQLSTATE that the merge raises when an owner of the batch is fenced. */

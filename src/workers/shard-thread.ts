@@ -5,27 +5,19 @@
 import { IdempotencyWindow } from '../actors/idempotency-window.ts';
 import { ShardCore } from '../actors/shard-core.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { ShardDatabase } from './shard-database.ts';
+import { ShardDatabase } from '../db/shard-database.ts';
 import { ShardRunner } from './shard-runner.ts';
 import type { ShardEnd, ShardTask } from './shard-task.ts';
 
 export async function runShard(task: ShardTask): Promise<ShardEnd> {
   const { shard, ownerId, limits } = task;
   const logger = createLogger({ level: task.logLevel, base: { shard, owner_id: ownerId } });
-  let runner: ShardRunner | undefined;
-  let lost: Error | undefined;
-  const database = await ShardDatabase.open(
-    {
-      databaseUrl: task.databaseUrl,
-      applicationName: `hedonify-shard-${shard}`,
-      statementTimeoutMs: task.statementTimeoutMs,
-      commitsInFlightMax: limits.commitsInFlightMax,
-    },
-    (error) => {
-      lost = error;
-      runner?.fail(error);
-    },
-  );
+  const database = await ShardDatabase.open({
+    databaseUrl: task.databaseUrl,
+    applicationName: `hedonify-shard-${shard}`,
+    statementTimeoutMs: task.statementTimeoutMs,
+    commitsInFlightMax: limits.commitsInFlightMax,
+  });
   const provenAt = Date.now();
   const newest = await database.newestOrders({
     partitions: task.partitions,
@@ -34,8 +26,8 @@ export async function runShard(task: ShardTask): Promise<ShardEnd> {
   const window = new IdempotencyWindow({ max: task.windowMax, complete: newest.complete });
   for (const order of newest.orders) window.add(order.id, order);
   const core = new ShardCore({ ownerId, provenAt }, limits, window);
-  runner = new ShardRunner({ ownerId, core, database, ports: task.ports });
-  if (lost !== undefined) runner.fail(lost);
+  const runner = new ShardRunner({ ownerId, core, database, ports: task.ports });
+  void database.lost.then((error) => runner.fail(error));
   logger.info({ window: window.size, window_complete: window.complete }, 'shard serves');
   const end = await runner.ended;
   logger.info({ end }, 'shard ended');

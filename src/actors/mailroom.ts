@@ -1,0 +1,157 @@
+/**
+ * The mailboxes of one shard: admission up to a bound, and the round in which they are served.
+ *
+ * Owns: the actors, who stands in the round, the places of undecided commands. Does not own: what is
+ * decided. Neighbours: the shard core asks for the next command and says when a place is free.
+ *
+ * I7: a command over several products stands in each of their mailboxes and is served when it heads
+ *     them all. It joined them all in one step, so no two commands can wait for each other.
+ * I9: `mailboxMax` places; one product never takes more than half of what is free.
+ */
+import type { RequestedLine } from '../domain/order.ts';
+import type { Command } from '../domain/wire.ts';
+import { ActorTable } from './actor-table.ts';
+import type { ProductActor } from './product-actor.ts';
+import { Queue } from './queue.ts';
+import type { ShardLimits } from './shard-protocol.ts';
+import type { Waiting } from './waiting.ts';
+
+/** One place in ten is kept for commands other than new orders. */
+const ORDER_PLACES_SHARE = 0.9;
+
+export interface LineAt {
+  readonly line: RequestedLine;
+  readonly actor: ProductActor;
+}
+
+/** A command whose turn it is, with the actors that decide it. */
+export interface Turn {
+  readonly waiting: Waiting;
+  readonly lines: readonly LineAt[];
+}
+
+export class Mailroom {
+  readonly actors: ActorTable;
+  readonly #placesMax: number;
+  /** Loaded actors with mail, each once: a hot product cannot starve the others. */
+  readonly #round = new Queue<ProductActor>();
+  #undecided = 0;
+
+  constructor(limits: ShardLimits) {
+    this.actors = new ActorTable(limits.actorsMax);
+    this.#placesMax = limits.mailboxMax;
+  }
+
+  /** Commands that hold a place. */
+  get undecided(): number {
+    return this.#undecided;
+  }
+
+  /** Gives the command a place in each of its mailboxes; false when there is none. */
+  admit(waiting: Waiting): boolean {
+    const lines = linesOf(waiting.command);
+    if (!this.#hasPlace(waiting.command, lines)) return false;
+    waiting.holdsPlace = true;
+    this.#undecided += 1;
+    for (const { productId } of lines) {
+      const actor = this.actors.at(productId);
+      actor.mailbox.push(waiting);
+      this.joinRound(actor);
+    }
+    return true;
+  }
+
+  /** The command is answered, or safe in the open batch. */
+  releasePlace(waiting: Waiting): void {
+    if (!waiting.holdsPlace) return;
+    waiting.holdsPlace = false;
+    this.#undecided -= 1;
+  }
+
+  /** Takes the next command whose turn it is out of its mailboxes; null when there is none. */
+  next(): Turn | null {
+    for (let actor = this.#round.shift(); actor !== undefined; actor = this.#round.shift()) {
+      actor.inRound = false;
+      const waiting = headOf(actor);
+      const lines = waiting === undefined ? null : this.#linesAtHead(waiting);
+      if (waiting === undefined || lines === null) continue;
+      for (const at of lines) at.actor.mailbox.shift();
+      waiting.done = true;
+      return { waiting, lines };
+    }
+    return null;
+  }
+
+  /** The turn's command was served: its actors go to the end of the round. */
+  endTurn(turn: Turn): void {
+    for (const { actor } of turn.lines) {
+      this.joinRound(actor);
+      this.actors.dropIfUnknown(actor);
+    }
+  }
+
+  joinRound(actor: ProductActor): void {
+    if (actor.inRound || actor.product === undefined || actor.mailbox.length === 0) return;
+    actor.inRound = true;
+    this.#round.push(actor);
+  }
+
+  /**
+   * Takes out every command that arrived at `time` or before (milliseconds since the epoch). A
+   * mailbox is in order of arrival, so whatever is overdue stands in front.
+   */
+  *takeArrivedUntil(time: number): Generator<Waiting> {
+    if (this.#undecided === 0) return;
+    for (const actor of this.actors.all()) {
+      let head = headOf(actor);
+      if (head === undefined) continue;
+      for (; head !== undefined && head.command.receivedAt <= time; head = headOf(actor)) {
+        actor.mailbox.shift();
+        head.done = true;
+        yield head;
+      }
+      this.joinRound(actor);
+      this.actors.dropIfUnknown(actor);
+    }
+  }
+
+  /**
+   * An order needs a place outside the tenth that is kept, and none of its products may hold more
+   * than half of what is free: the fuller the shard, the less one product may take of it.
+   */
+  #hasPlace(command: Command, lines: readonly RequestedLine[]): boolean {
+    if (command.kind !== 'place') return this.#undecided < this.#placesMax;
+    const free = Math.floor(this.#placesMax * ORDER_PLACES_SHARE) - this.#undecided;
+    if (free <= 0) return false;
+    return lines.every(({ productId }) => {
+      const depth = this.actors.find(productId)?.mailbox.length ?? 0;
+      return depth <= free / 2;
+    });
+  }
+
+  /** The command's lines with their actors, or null while it does not head all their mailboxes. */
+  #linesAtHead(waiting: Waiting): readonly LineAt[] | null {
+    const found: LineAt[] = [];
+    for (const line of linesOf(waiting.command)) {
+      const actor = this.actors.find(line.productId);
+      if (actor?.product === undefined || headOf(actor) !== waiting) return null;
+      found.push({ line, actor });
+    }
+    return found;
+  }
+}
+
+/** The first command that is still to be served; those that another mailbox served are dropped. */
+function headOf(actor: ProductActor): Waiting | undefined {
+  let head = actor.mailbox.peek();
+  while (head?.done === true) {
+    actor.mailbox.shift();
+    head = actor.mailbox.peek();
+  }
+  return head;
+}
+
+/** A stock change stands in one mailbox and takes no units of its own. */
+function linesOf(command: Command): readonly RequestedLine[] {
+  return command.kind === 'place' ? command.lines : [{ productId: command.productId, quantity: 0 }];
+}

@@ -1,0 +1,127 @@
+/**
+ * The server: `npm start`. Composition root, imported by nobody: builds, wires, starts, stops.
+ *
+ * Order of the start: configuration, PostgreSQL, port, takeover. The port comes before the takeover,
+ * so that a second start by mistake fails before it fences the first.
+ * Exit codes: 0 = stopped as asked, or another node took over; 1 = anything else.
+ */
+import { hostname } from 'node:os';
+import closeWithGrace from 'close-with-grace';
+import { ConfigError, loadConfig } from './config.ts';
+import type { Config } from './config.ts';
+import { createAccountStore } from './db/account-store.ts';
+import { withClient } from './db/client.ts';
+import { openDatabase } from './db/open-database.ts';
+import { createOrderReader } from './db/order-reader.ts';
+import { createPool } from './db/pool.ts';
+import { createProductReader } from './db/product-reader.ts';
+import { applySchema } from './db/schema.ts';
+import { DEMO_ACCOUNTS, DEMO_PASSWORD, HOT_PRODUCT_ID, seedDemoShop } from './db/seed.ts';
+import type { Readiness } from './domain/ports.ts';
+import { explain } from './explain.ts';
+import { buildApp } from './http/build-app.ts';
+import { createPasswordHashing } from './http/password-hash.ts';
+import type { PasswordHashing } from './http/password-hash.ts';
+import { loadOrCreateJwtSecret } from './jwt-secret.ts';
+import { createLogger } from './telemetry/logger.ts';
+import { Engine } from './workers/engine.ts';
+import { describeEnd } from './workers/shard-pool.ts';
+
+/** Milliseconds for a graceful stop, beyond the time that a request may take. */
+const STOP_GRACE_MS = 10_000;
+
+/** Of a request's time; a read may wait as long for a connection as for its rows. */
+const READ_SHARE = 0.4;
+
+const config = readConfig();
+const logger = createLogger({ level: config.logLevel });
+const progress = (step: string): void => logger.info({ step }, 'starting');
+
+try {
+  await serve();
+} catch (error) {
+  logger.fatal({ err: error, reason: explain(error) }, 'could not start');
+  process.exit(1);
+}
+
+async function serve(): Promise<void> {
+  const database = await openDatabase(config, progress);
+  const pool = createPool({
+    databaseUrl: database.databaseUrl,
+    max: config.dbPoolMax,
+    statementTimeoutMs: config.requestTimeoutMs * READ_SHARE,
+    applicationName: 'hedonify-reads',
+    onError: (err) => logger.warn({ err }, 'an idle connection was lost'),
+  });
+  const node = `${hostname()}:${process.pid}:${Date.now()}`;
+  const engine = new Engine({ ...config, node });
+  const passwords = createPasswordHashing();
+  let notReady: string | null = 'starting';
+  const readiness: Readiness = {
+    check: () => (notReady === null ? { ready: true } : { ready: false, reason: notReady }),
+  };
+  const app = await buildApp({
+    gateway: engine.gateway,
+    orders: createOrderReader(pool),
+    catalogue: createProductReader(pool),
+    accounts: createAccountStore(pool),
+    readiness,
+    passwords,
+    logger,
+    settings: { ...config, jwtSecret: config.jwtSecret ?? loadOrCreateJwtSecret(config.dataDir) },
+  });
+  const stop = async (): Promise<void> => {
+    notReady = 'shutting down';
+    await app.close();
+    await engine.stop();
+    await pool.end();
+    await database.release();
+  };
+  closeWithGrace(
+    { delay: config.requestTimeoutMs + STOP_GRACE_MS, logger },
+    async ({ err, signal }) => {
+      if (err === undefined) logger.info({ signal }, 'stopping');
+      else logger.fatal({ err }, 'stopping because of an error');
+      await stop();
+      logger.info('stopped');
+    },
+  );
+
+  const url = await app.listen({ host: config.host, port: config.port });
+  await prepare(database.databaseUrl, passwords);
+  const { ended } = await engine.start({ databaseUrl: database.databaseUrl, onProgress: progress });
+  notReady = null;
+  logger.info({ url, docs: `${url}/docs`, node, shards: config.shards }, 'ready');
+  void ended.then(async (end) => {
+    if (end.type === 'stopped') return;
+    if (end.type === 'fenced') logger.warn({ by: end.by }, 'another node took over; stopping');
+    else logger.fatal({ reason: describeEnd(end) }, 'a shard ended; a restart recovers everything');
+    await database.release().catch(() => undefined);
+    process.exit(end.type === 'fenced' ? 0 : 1);
+  });
+}
+
+/** Schema and demo shop. */
+async function prepare(databaseUrl: string, passwords: PasswordHashing): Promise<void> {
+  progress('checking the schema');
+  const connection = { databaseUrl, applicationName: 'hedonify-schema' };
+  const seeded = await withClient(connection, async (client) => {
+    await applySchema(client);
+    if (!config.seedDemo) return false;
+    return seedDemoShop(client, { hashPassword: (password) => passwords.hash(password) });
+  });
+  if (!seeded) return;
+  const emails = Object.values(DEMO_ACCOUNTS).map(({ email }) => email);
+  const demo = { emails, demo_password: DEMO_PASSWORD, hot_product: HOT_PRODUCT_ID };
+  logger.info(demo, 'made the demo shop');
+}
+
+function readConfig(): Config {
+  try {
+    return loadConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}

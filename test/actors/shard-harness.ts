@@ -1,0 +1,198 @@
+/**
+ * Drives a shard core by hand: a virtual clock, products in a table, commits settled when the test
+ * says so. Loads and look-ups are answered from the tables at once unless the test holds them.
+ */
+import { IdempotencyWindow } from '../../src/actors/idempotency-window.ts';
+import { ShardCore } from '../../src/actors/shard-core.ts';
+import type { Effect, ShardEvent, ShardLimits } from '../../src/actors/shard-protocol.ts';
+import type { Batch, Committed, StoredEffect } from '../../src/domain/batch.ts';
+import type { OrderId, OwnerId, ProductId, UserId } from '../../src/domain/ids.ts';
+import type { ProductState } from '../../src/domain/product.ts';
+import type { Answer, ChangeStockCommand, PlaceCommand } from '../../src/domain/wire.ts';
+
+export const LIMITS: ShardLimits = {
+  batchOrdersMax: 100,
+  batchWaitMsMax: 0,
+  commitsInFlightMax: 2,
+  overlapOrdersMin: 10,
+  mailboxMax: 1000,
+  undecidedMsMax: 4000,
+  proofAgeMsMax: 1000,
+  holdTtlMs: 900_000,
+  actorsMax: 1000,
+  queryIdsMax: 1000,
+};
+
+export const START_MS = 1_800_000_000_000;
+const OWNER = 7 as OwnerId;
+
+/** A product id in partition `n`. */
+export function productId(n: number): ProductId {
+  return `00000000-0000-7000-8000-${n.toString(16).padStart(12, '0')}` as ProductId;
+}
+
+export function product(n: number, overrides: Partial<ProductState> = {}): ProductState {
+  return {
+    id: productId(n),
+    name: `Product ${n}`,
+    price: { amount: 1000 + n, currency: 'USD' },
+    status: 'active',
+    saleStartsAt: null,
+    saleEndsAt: null,
+    stock: 10,
+    sequence: 0,
+    ...overrides,
+  };
+}
+
+export interface PlaceOptions {
+  /** The id stands for customer and key; a fresh one makes the command keyless. */
+  readonly key?: string;
+  readonly hash?: string;
+  /** [product number, quantity], canonical. */
+  readonly lines?: readonly (readonly [number, number])[];
+}
+
+export class ShardHarness {
+  now = START_MS;
+  readonly products = new Map<ProductId, ProductState>();
+  readonly stored: StoredEffect[] = [];
+  readonly answers = new Map<number, Answer>();
+  readonly batches: Batch[] = [];
+  readonly loads: (readonly ProductId[])[] = [];
+  readonly lookUps: (readonly string[])[] = [];
+  readonly wakes: number[] = [];
+  stopped = false;
+  /** Loads stay unanswered until `finishLoad`. */
+  holdLoads = false;
+  /** The owner proves itself before every event, as a live one does. */
+  proving = true;
+  readonly core: ShardCore;
+  #lastN = 0;
+
+  constructor(
+    options: {
+      readonly products?: readonly ProductState[];
+      readonly limits?: Partial<ShardLimits>;
+      readonly window?: IdempotencyWindow;
+    } = {},
+  ) {
+    for (const state of options.products ?? [product(1)]) this.products.set(state.id, state);
+    const window = options.window ?? new IdempotencyWindow({ max: 1000, complete: true });
+    const identity = { ownerId: OWNER, provenAt: START_MS };
+    this.core = new ShardCore(identity, { ...LIMITS, ...options.limits }, window);
+  }
+
+  step(event: ShardEvent): void {
+    if (this.proving) this.#run(this.core.step({ type: 'owned', provenAt: this.now }, this.now));
+    this.#run(this.core.step(event, this.now));
+  }
+
+  /** Sends one order; returns its number. */
+  place(options: PlaceOptions = {}): number {
+    return this.placeAll([options])[0] ?? 0;
+  }
+
+  /** Sends orders in one group. */
+  placeAll(orders: readonly PlaceOptions[]): number[] {
+    const commands = orders.map((order) => this.#placeCommand(order));
+    this.step({ type: 'commands', from: 0, commands });
+    return commands.map(({ n }) => n);
+  }
+
+  changeStock(n: number, delta: number, key?: string): number {
+    const command: ChangeStockCommand = {
+      ...this.#base(key),
+      kind: 'change-stock',
+      productId: productId(n),
+      delta,
+      reason: 'delivery',
+      author: 'merchant' as UserId,
+    };
+    this.step({ type: 'commands', from: 0, commands: [command] });
+    return command.n;
+  }
+
+  /** Settles batch `no` as the merge would; orders become stored effects. */
+  commit(no: number, report: Partial<Committed> = {}): void {
+    const batch = this.batches.find((sent) => sent.no === no);
+    if (batch === undefined) throw new Error(`batch ${no} was never sent`);
+    const duplicates = report.duplicates ?? [];
+    for (const { command, order } of batch.orders) {
+      if (duplicates.includes(command.id)) continue;
+      const { id, requestHash, lines } = command;
+      this.stored.push({ kind: 'order', id, requestHash, lines, order });
+    }
+    const committed = { duplicates, stockAfter: report.stockAfter ?? {} };
+    this.step({ type: 'committed', no, committed, provenAt: this.now });
+  }
+
+  finishLoad(): void {
+    const ids = this.loads.at(-1) ?? [];
+    const products = ids.flatMap((id) => this.products.get(id) ?? []);
+    this.step({ type: 'loaded', products });
+  }
+
+  answer(n: number): Answer | undefined {
+    return this.answers.get(n);
+  }
+
+  types(ns: readonly number[]): (string | undefined)[] {
+    return ns.map((n) => this.answer(n)?.type);
+  }
+
+  #run(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'answer':
+          if (this.answers.has(effect.answer.n)) throw new Error('answered twice (I8)');
+          this.answers.set(effect.answer.n, effect.answer);
+          break;
+        case 'commit':
+          this.batches.push(effect.batch);
+          break;
+        case 'load':
+          this.loads.push(effect.ids);
+          if (!this.holdLoads) this.finishLoad();
+          break;
+        case 'look-up': {
+          this.lookUps.push(effect.ids);
+          const effects = this.stored.filter(({ id }) => effect.ids.includes(id));
+          this.step({ type: 'looked-up', effects });
+          break;
+        }
+        case 'wake':
+          this.wakes.push(effect.at);
+          break;
+        case 'stopped':
+          this.stopped = true;
+          break;
+      }
+    }
+  }
+
+  #placeCommand({ key, hash, lines = [[1, 1]] }: PlaceOptions): PlaceCommand {
+    return {
+      ...this.#base(key, hash),
+      kind: 'place',
+      userId: 'customer' as UserId,
+      lines: lines.map(([n, quantity]) => ({ productId: productId(n), quantity })),
+      reference: null,
+      metadata: null,
+    };
+  }
+
+  #base(key: string | undefined, hash = 'hash') {
+    this.#lastN += 1;
+    const id = (key ?? `fresh-${this.#lastN}`) as OrderId;
+    const keyed = key !== undefined;
+    return {
+      n: this.#lastN,
+      id,
+      requestHash: hash,
+      keyed,
+      receivedAt: this.now,
+      traceparent: null,
+    };
+  }
+}
