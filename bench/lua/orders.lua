@@ -1,0 +1,35 @@
+-- wrk script: POST /orders for one unit of one product, a random customer and a fresh random
+-- Idempotency-Key each time. Arguments: tokens file, product id.
+-- No response() callback: with one wrk hands every header to Lua and becomes the bottleneck.
+local heads, tail = {}, nil
+
+function init(args)
+  local seed = io.open('/dev/urandom', 'rb')
+  local b1, b2, b3, b4 = seed:read(4):byte(1, 4)
+  seed:close()
+  math.randomseed(b1 + b2 * 256 + b3 * 65536 + b4 * 16777216)
+  local body = '{"items":[{"product_id":"' .. args[2] .. '","quantity":1}]}'
+  for token in io.lines(args[1]) do
+    heads[#heads + 1] = 'POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n'
+      .. 'Content-Length: ' .. #body .. '\r\nAuthorization: Bearer ' .. token
+      .. '\r\nIdempotency-Key: '
+  end
+  tail = '\r\n\r\n' .. body
+end
+
+function request()
+  local random = math.random
+  return heads[random(#heads)]
+    .. string.format('%08x-%04x-4%03x-9%03x-%06x%06x', random(0, 4294967295), random(0, 65535),
+      random(0, 4095), random(0, 4095), random(0, 16777215), random(0, 16777215))
+    .. tail
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"durationUs":%d,"statusErrors":%d,"socketErrors":%d,"p50Us":%d,"p99Us":%d}\n',
+    summary.requests, summary.duration, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end
