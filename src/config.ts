@@ -66,6 +66,8 @@ export interface OptionDescription {
 
 const SHARDS_MAX = 64;
 const JWT_SECRET_CHARS_MIN = 32;
+/** Of the 300 in embedded-settings.ts; the rest is for takeover, audit and a person with psql. */
+const EMBEDDED_SESSIONS_MAX = 280;
 const DAY_SECONDS = 86_400;
 
 // Each shard owns at least one partition, and money stays exact in a double.
@@ -180,6 +182,14 @@ const schema = z
           code: 'custom',
           path: ['JWT_SECRET'],
           message: `is required with DATABASE_URL and must have at least ${JWT_SECRET_CHARS_MIN} characters`,
+        });
+      }
+      const sessions = env.SHARDS * (env.COMMITS_IN_FLIGHT_MAX + 1) + env.DB_POOL_MAX;
+      if (env.DATABASE_URL === undefined && sessions > EMBEDDED_SESSIONS_MAX) {
+        context.addIssue({
+          code: 'custom',
+          path: ['SHARDS'],
+          message: `x (COMMITS_IN_FLIGHT_MAX + 1) + DB_POOL_MAX is ${sessions} sessions; the embedded PostgreSQL serves ${EMBEDDED_SESSIONS_MAX}`,
         });
       }
       // An order still in the open batch at its deadline would be answered `outcome-unknown`.

@@ -130,6 +130,13 @@ describe('configuration', () => {
     ]);
   });
 
+  test('counts the sessions that the embedded PostgreSQL must serve', () => {
+    expect(failure({ SHARDS: '64', COMMITS_IN_FLIGHT_MAX: '16' }).message).toBe(
+      'SHARDS x (COMMITS_IN_FLIGHT_MAX + 1) + DB_POOL_MAX is 1098 sessions; the embedded PostgreSQL serves 280',
+    );
+    expect(loadConfig({ SHARDS: '64' })).toMatchObject({ shards: 64 });
+  });
+
   test('a batch may not wait past half of the time a customer waits', () => {
     expect(failure({ BATCH_MAX_WAIT_MS: '300', REQUEST_TIMEOUT_MS: '500' }).message).toBe(
       'BATCH_MAX_WAIT_MS must be at most half of REQUEST_TIMEOUT_MS',

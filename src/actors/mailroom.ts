@@ -51,14 +51,20 @@ export class Mailroom {
   admit(waiting: Waiting): boolean {
     const lines = linesOf(waiting.command);
     if (!this.#hasPlace(waiting.command, lines)) return false;
-    waiting.holdsPlace = true;
-    this.#undecided += 1;
+    this.takePlace(waiting);
     for (const { productId } of lines) {
       const actor = this.actors.at(productId);
       actor.mailbox.push(waiting);
       this.joinRound(actor);
     }
     return true;
+  }
+
+  /** Also for a command that comes back from its batch undecided: there may then be too many. */
+  takePlace(waiting: Waiting): void {
+    if (waiting.holdsPlace) return;
+    waiting.holdsPlace = true;
+    this.#undecided += 1;
   }
 
   /** The command is answered, or safe in the open batch. */

@@ -7,7 +7,7 @@
  *
  * I1: units are taken here when an order is accepted and given back only when PostgreSQL says that
  *     they are free, so `available` never exceeds committed stock less everything promised.
- * I7: `nextSequence` is called in mailbox order.
+ * I7: `take` is called in mailbox order.
  *
  * Invariant: nothing here knows the clock, a socket, a row or another product.
  */
@@ -25,7 +25,7 @@ export class ProductActor {
   readonly mailbox = new Queue<Waiting>();
   /** Undefined until loaded, null when there is no such product. */
   product: ProductState | null | undefined = undefined;
-  /** Units that can be promised now: committed stock less what undecided batches have taken. */
+  /** Units that can be promised now: committed stock less what batches not yet committed have taken. */
   available = 0;
   /** The last sequence given. */
   sequence = 0;

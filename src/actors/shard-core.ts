@@ -4,7 +4,7 @@
  *
  * Owns: decisions and answers. The pieces it drives: the mailroom (actors, admission, the round),
  * the commit queue (open batch, batches in flight), the window, look-ups.
- * Neighbours: `workers/` feeds it events and executes its effects; so does the simulator.
+ * Neighbours: `workers/` feeds it events and executes its effects; so do the tests' harnesses.
  *
  * I1 takes count from the decision, gives count from the COMMIT.
  * I2 an accepted answer leaves only in `#settle`, which needs a committed batch.
@@ -251,6 +251,7 @@ export class ShardCore {
     }
     for (const waiting of [decision.waiting, ...(decision.repeats ?? [])]) {
       const otherwise: Answer = { n: waiting.command.n, type: 'key-reused' };
+      this.#mailroom.takePlace(waiting);
       this.#lookUps.add({ waiting, otherwise });
     }
   }

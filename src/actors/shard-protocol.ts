@@ -1,4 +1,4 @@
-/** What goes into the shard core and what comes out of it; `workers/` and the simulator run both. */
+/** What goes into the shard core and what comes out of it; `workers/` and the tests run both. */
 import type { Batch, Committed, StoredEffect } from '../domain/batch.ts';
 import type { OwnerId, ProductId } from '../domain/ids.ts';
 import type { ProductState } from '../domain/product.ts';

@@ -25,7 +25,7 @@ fsync = on
 synchronous_commit = on
 full_page_writes = on
 
-# Read pool, three sessions for each of up to 64 shards, audit and a person with psql, with room.
+# Commit sessions and read pool (config.ts allows 280), takeover, audit, a person with psql.
 max_connections = 300
 # Holds the hot part of every index of a few million orders, and fits on a 2 GB machine.
 shared_buffers = 256MB

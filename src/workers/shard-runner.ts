@@ -6,6 +6,7 @@
  * `ended` learns how it ended. Whatever goes wrong with PostgreSQL ends the shard: a restart
  * recovers everything from the rows, and nobody was told anything that is not there (I2).
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import type { ShardCore } from '../actors/shard-core.ts';
 import type { Effect, ShardEvent } from '../actors/shard-protocol.ts';
@@ -16,12 +17,17 @@ import type { Answer, ToRouter, ToShard } from '../domain/wire.ts';
 import type { ShardDatabase } from '../db/shard-database.ts';
 import type { ShardEnd } from './shard-task.ts';
 
-/** SQLSTATE that the merge raises when an owner of the batch is fenced. */
-const FENCED = 'HF001';
 /** Milliseconds between looks for overdue commands. */
 const TICK_MS = 50;
 /** Milliseconds between reads of the own fence; commits prove ownership too. */
 const PROOF_MS = 300;
+/**
+ * Milliseconds for which a shard that failed looks for a fence, and between two looks. A takeover
+ * terminates sessions that hold it up before it sets the fence, so the cause of a lost session may
+ * appear a moment later; and whoever is fenced must not be restarted to fence back.
+ */
+const FENCE_WAIT_MS = 1000;
+const FENCE_LOOK_MS = 50;
 
 export interface ShardParts {
   readonly ownerId: OwnerId;
@@ -37,6 +43,7 @@ export class ShardRunner {
   readonly #answers: Answer[][];
   readonly #timers: readonly NodeJS.Timeout[];
   #end: (end: ShardEnd) => void = () => undefined;
+  /** Nothing is decided or answered any more. */
   #over = false;
   #proving = false;
 
@@ -60,10 +67,15 @@ export class ShardRunner {
     }
   }
 
-  /** Ends the shard: nothing is answered any more. */
+  /** Ends the shard; the end is `fenced` when a takeover is behind the error. */
   fail(error: unknown): void {
+    if (this.#over) return;
+    this.#stop();
     const reason = error instanceof Error ? error.message : String(error);
-    this.#finish({ type: 'failed', reason });
+    const silence = delay(2 * FENCE_WAIT_MS, null);
+    void Promise.race([this.#findFence(), silence]).then((by) => {
+      this.#end(by === null ? { type: 'failed', reason } : { type: 'fenced', by });
+    });
   }
 
   #handle(event: ShardEvent): void {
@@ -130,7 +142,6 @@ export class ShardRunner {
       const committed = await this.#parts.database.commit(batch);
       this.#handle({ type: 'committed', no: batch.no, committed, provenAt });
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === FENCED) await this.#prove();
       this.fail(error);
     }
   }
@@ -150,11 +161,30 @@ export class ShardRunner {
     }
   }
 
-  /** The first end counts. */
+  /** Who fenced this owner, looked for as long as PostgreSQL answers and for a second at most. */
+  async #findFence(): Promise<string | null> {
+    const { database, ownerId } = this.#parts;
+    const deadline = performance.now() + FENCE_WAIT_MS;
+    try {
+      while (performance.now() < deadline) {
+        const by = await database.fence(ownerId);
+        if (by !== null) return by;
+        await delay(FENCE_LOOK_MS);
+      }
+    } catch {
+      // PostgreSQL cannot say, so the first error stands.
+    }
+    return null;
+  }
+
   #finish(end: ShardEnd): void {
     if (this.#over) return;
+    this.#stop();
+    this.#end(end);
+  }
+
+  #stop(): void {
     this.#over = true;
     for (const timer of this.#timers) clearInterval(timer);
-    this.#end(end);
   }
 }
