@@ -46,10 +46,9 @@ interface WrkSummary {
 
 async function runWrk(options: LoadOptions): Promise<LoadResult> {
   const { connections, seconds, url, tokensFile, productId } = options;
-  const { stdout } = await promisify(execFile)('wrk', [
-    ...['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', SCRIPT, url],
-    ...['--', tokensFile, productId],
-  ]);
+  const shape = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s'];
+  const script = ['-s', SCRIPT, url, '--', tokensFile, productId];
+  const { stdout } = await promisify(execFile)('wrk', [...shape, ...script]);
   const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as WrkSummary;
   const accepted = summary.requests - summary.statusErrors;
   return {

@@ -6,12 +6,14 @@
  * Exit codes: 0 = stopped as asked, or another node took over; 1 = anything else.
  */
 import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { ConfigError, loadConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { createAccountStore } from './db/account-store.ts';
 import { withClient } from './db/client.ts';
 import { openDatabase } from './db/open-database.ts';
+import type { OpenDatabase } from './db/open-database.ts';
 import { createOrderReader } from './db/order-reader.ts';
 import { createPool } from './db/pool.ts';
 import { createProductReader } from './db/product-reader.ts';
@@ -29,6 +31,8 @@ import { describeEnd } from './workers/shard-pool.ts';
 
 /** Milliseconds for a graceful stop, beyond the time that a request may take. */
 const STOP_GRACE_MS = 10_000;
+/** Milliseconds for a process that must end anyway to stop the PostgreSQL that nobody else uses. */
+const RELEASE_MS_MAX = 10_000;
 
 /** Of a request's time; a read may wait as long for a connection as for its rows. */
 const READ_SHARE = 0.4;
@@ -37,15 +41,17 @@ const config = readConfig();
 const logger = createLogger({ level: config.logLevel });
 const progress = (step: string): void => logger.info({ step }, 'starting');
 
+let database: OpenDatabase | undefined;
 try {
-  await serve();
+  database = await openDatabase(config, progress);
+  await serve(database);
 } catch (error) {
   logger.fatal({ err: error, reason: explain(error) }, 'could not start');
+  await database?.release().catch(() => undefined);
   process.exit(1);
 }
 
-async function serve(): Promise<void> {
-  const database = await openDatabase(config, progress);
+async function serve(database: OpenDatabase): Promise<void> {
   const pool = createPool({
     databaseUrl: database.databaseUrl,
     max: config.dbPoolMax,
@@ -96,7 +102,9 @@ async function serve(): Promise<void> {
     if (end.type === 'stopped') return;
     if (end.type === 'fenced') logger.warn({ by: end.by }, 'another node took over; stopping');
     else logger.fatal({ reason: describeEnd(end) }, 'a shard ended; a restart recovers everything');
-    await database.release().catch(() => undefined);
+    notReady = 'a shard ended';
+    engine.close('database-unavailable');
+    await Promise.race([database.release().catch(() => undefined), delay(RELEASE_MS_MAX)]);
     process.exit(end.type === 'fenced' ? 0 : 1);
   });
 }

@@ -79,6 +79,14 @@ export class ActorTable {
     return loaded;
   }
 
+  /** Ends the load under way without a result: its actors are forgotten and returned. */
+  failLoad(): readonly ProductActor[] {
+    const failed = this.#loading ?? [];
+    this.#loading = null;
+    for (const actor of failed) this.#actors.delete(actor.id);
+    return failed;
+  }
+
   /** An id without a product is forgotten as soon as nothing waits for it: it may exist tomorrow. */
   dropIfUnknown(actor: ProductActor): void {
     if (actor.product === null && actor.idle) this.#actors.delete(actor.id);

@@ -1,7 +1,7 @@
 /**
  * Decisions on their way to PostgreSQL: the one open batch, and the batches in flight.
  *
- * I9: at most `batchOrdersMax` decisions are open and `commitsInFlightMax` batches in flight.
+ * I9: at most `batchOrdersMax` decisions with about `batchLinesMax` lines are open and `commitsInFlightMax` batches in flight.
  * I3: while a decision is here, a repeat of its id waits beside it for the same answer.
  */
 import type { Batch, DecidedOrder } from '../domain/batch.ts';
@@ -25,6 +25,7 @@ export class CommitQueue {
   readonly #pending = new Map<string, Decision>();
   readonly #inFlight = new Map<number, readonly Decision[]>();
   #open: Decision[] = [];
+  #openLines = 0;
   #openedAt = 0;
   #lastNo = 0;
 
@@ -34,7 +35,8 @@ export class CommitQueue {
   }
 
   get full(): boolean {
-    return this.#open.length >= this.#limits.batchOrdersMax;
+    const { batchOrdersMax, batchLinesMax } = this.#limits;
+    return this.#open.length >= batchOrdersMax || this.#openLines >= batchLinesMax;
   }
 
   get empty(): boolean {
@@ -49,6 +51,7 @@ export class CommitQueue {
   add(decision: Decision, now: number): void {
     if (this.#open.length === 0) this.#openedAt = now;
     this.#open.push(decision);
+    this.#openLines += decision.kind === 'order' ? decision.decided.command.lines.length : 1;
     this.#pending.set(decision.waiting.command.id, decision);
   }
 
@@ -61,8 +64,11 @@ export class CommitQueue {
       return null;
     }
     if (!this.full) {
-      if (this.#inFlight.size > 0 && this.#open.length < this.#limits.overlapOrdersMin) return null;
-      const due = this.#openedAt + this.#limits.batchWaitMsMax;
+      const { overlapOrdersMin, overlapWaitMsMax, batchWaitMsMax } = this.#limits;
+      const small = this.#inFlight.size > 0 && this.#open.length < overlapOrdersMin;
+      // The end of the batch in flight asks again, and if it hangs the next tick does.
+      if (small && now < this.#openedAt + overlapWaitMsMax) return null;
+      const due = this.#openedAt + batchWaitMsMax;
       if (now < due) return due;
     }
     return this.#close();
@@ -80,6 +86,7 @@ export class CommitQueue {
   #close(): Batch {
     const decisions = this.#open;
     this.#open = [];
+    this.#openLines = 0;
     this.#lastNo += 1;
     this.#inFlight.set(this.#lastNo, decisions);
     const orders: DecidedOrder[] = [];

@@ -1,14 +1,16 @@
 /**
  * The newest accepted orders by id: repeats are answered from here without the database (I3).
  *
- * Bounded (I9): at most `max` orders, oldest out first. Forgetting one is safe, because the primary
- * key in PostgreSQL stays the arbiter; it only costs a look-up later.
+ * Bounded (I9): at most `linesMax` order lines, oldest out first; lines, because an order of fifty
+ * takes fifteen times the memory of one. Forgetting an order is safe, since the primary key in
+ * PostgreSQL stays the arbiter; it only costs a look-up later.
  *
- * Why a ring of ids beside the map, and not the map's own insertion order: the first key of a Map
+ * Why a queue of ids beside the map, and not the map's own insertion order: the first key of a Map
  * whose front was deleted is found by walking over the tombstones, up to half the table per call.
  */
 import type { OrderId, ProductId } from '../domain/ids.ts';
 import type { AcceptedOrder } from '../domain/wire.ts';
+import { Queue } from './queue.ts';
 
 export interface WindowEntry {
   readonly requestHash: string;
@@ -17,15 +19,15 @@ export interface WindowEntry {
 }
 
 export class IdempotencyWindow {
-  readonly #max: number;
+  readonly #linesMax: number;
   readonly #entries = new Map<OrderId, WindowEntry>();
-  readonly #ring: OrderId[] = [];
-  #next = 0;
+  readonly #order = new Queue<OrderId>();
+  #lines = 0;
   #complete: boolean;
 
   /** `complete`: the entries that will be added first are all orders there are. */
-  constructor(options: { readonly max: number; readonly complete: boolean }) {
-    this.#max = options.max;
+  constructor(options: { readonly linesMax: number; readonly complete: boolean }) {
+    this.#linesMax = options.linesMax;
     this.#complete = options.complete;
   }
 
@@ -42,18 +44,26 @@ export class IdempotencyWindow {
     return this.#entries.get(id);
   }
 
-  /** Returns the entry that had to leave, if any. */
-  add(id: OrderId, entry: WindowEntry): WindowEntry | undefined {
-    let evicted: WindowEntry | undefined;
-    const oldest = this.#ring[this.#next];
-    if (oldest !== undefined) {
-      evicted = this.#entries.get(oldest);
-      this.#entries.delete(oldest);
-      this.#complete = false;
-    }
+  /** Returns the entries that had to leave; an order that is here already stays as it is. */
+  add(id: OrderId, entry: WindowEntry): readonly WindowEntry[] {
+    if (this.#entries.has(id)) return [];
     this.#entries.set(id, entry);
-    this.#ring[this.#next] = id;
-    this.#next = (this.#next + 1) % this.#max;
+    this.#order.push(id);
+    this.#lines += entry.lines.length;
+    return this.#lines > this.#linesMax ? this.#evict() : [];
+  }
+
+  #evict(): WindowEntry[] {
+    const evicted: WindowEntry[] = [];
+    while (this.#lines > this.#linesMax) {
+      const id = this.#order.shift();
+      const entry = id === undefined ? undefined : this.#entries.get(id);
+      if (id === undefined || entry === undefined) throw new Error('the window lost an order');
+      this.#entries.delete(id);
+      this.#lines -= entry.lines.length;
+      this.#complete = false;
+      evicted.push(entry);
+    }
     return evicted;
   }
 }

@@ -121,6 +121,22 @@ export class Mailroom {
     }
   }
 
+  /** Takes out every command that waits for the load under way, which failed. */
+  *takeLoading(): Generator<Waiting> {
+    for (const actor of this.actors.failLoad()) {
+      for (let head = headOf(actor); head !== undefined; head = headOf(actor)) {
+        actor.mailbox.shift();
+        head.done = true;
+        yield head;
+        // It may have stood in front of others in the mailboxes of its other products.
+        for (const { productId } of linesOf(head.command)) {
+          const other = this.actors.find(productId);
+          if (other !== undefined) this.joinRound(other);
+        }
+      }
+    }
+  }
+
   /**
    * An order needs a place outside the tenth that is kept, and none of its products may hold more
    * than half of what is free: the fuller the shard, the less one product may take of it.

@@ -19,14 +19,14 @@
 import type { Committed, DecidedOrder, StoredEffect } from '../domain/batch.ts';
 import { unreachable } from '../domain/errors.ts';
 import { partitionOf } from '../domain/ids.ts';
-import type { PartitionId } from '../domain/ids.ts';
+import type { OrderId, PartitionId } from '../domain/ids.ts';
 import type { ShedCode } from '../domain/outcome.ts';
 import type { ProductState } from '../domain/product.ts';
 import type { Answer, ChangeStockCommand, Command, PlaceCommand } from '../domain/wire.ts';
 import { CommitQueue } from './commit-queue.ts';
 import type { Decision } from './commit-queue.ts';
 import { refusalOf } from './decide-order.ts';
-import type { IdempotencyWindow } from './idempotency-window.ts';
+import type { IdempotencyWindow, WindowEntry } from './idempotency-window.ts';
 import { LookUps } from './look-ups.ts';
 import { Mailroom } from './mailroom.ts';
 import type { LineAt, Turn } from './mailroom.ts';
@@ -41,6 +41,8 @@ export class ShardCore {
   readonly #lookUps = new LookUps();
   #effects: Effect[] = [];
   #provenAt: number;
+  /** The last wake that was asked for. */
+  #wakeAt = 0;
   #stopping = false;
   #stopped = false;
 
@@ -75,6 +77,14 @@ export class ShardCore {
         break;
       case 'looked-up':
         this.#endLookUp(event.effects);
+        break;
+      case 'load-failed':
+        this.#shedLoading();
+        break;
+      case 'look-up-failed':
+        for (const { lookUp } of this.#lookUps.end([])) {
+          this.#shed(lookUp.waiting, 'database-unavailable');
+        }
         break;
       case 'committed':
         this.#prove(event.provenAt);
@@ -222,13 +232,19 @@ export class ShardCore {
     for (const line of command.lines) this.#mailroom.actors.get(line.productId).settle(0);
     if (command.keyed) {
       const entry = { requestHash: command.requestHash, lines: command.lines, order };
-      const evicted = this.#window.add(command.id, entry);
-      for (const line of evicted?.lines ?? []) {
+      this.#remember(command.id, entry);
+    }
+    this.#answerDecision(decision, (n, replayed) => ({ n, type: 'accepted', replayed, order }));
+  }
+
+  /** A product of which the window forgets an order is no longer covered by it. */
+  #remember(id: OrderId, entry: WindowEntry): void {
+    for (const evicted of this.#window.add(id, entry)) {
+      for (const line of evicted.lines) {
         const actor = this.#mailroom.actors.find(line.productId);
         if (actor !== undefined) actor.covered = false;
       }
     }
-    this.#answerDecision(decision, (n, replayed) => ({ n, type: 'accepted', replayed, order }));
   }
 
   #settleStockChange(decision: Decision & { kind: 'stock-change' }, committed: Committed): void {
@@ -267,14 +283,15 @@ export class ShardCore {
   }
 
   #endLookUp(effects: readonly StoredEffect[]): void {
+    // Old keys come back in groups of their own; from now on they cost neither units nor a query.
+    for (const effect of effects) if (effect.kind === 'order') this.#remember(effect.id, effect);
     for (const { lookUp, effect } of this.#lookUps.end(effects)) {
       const { n, requestHash } = lookUp.waiting.command;
       if (effect === undefined) this.#answer(lookUp.waiting, lookUp.otherwise);
       else if (effect.requestHash !== requestHash) {
         this.#answer(lookUp.waiting, { n, type: 'key-reused' });
       } else if (effect.kind === 'order') {
-        const order = effect.order;
-        this.#answer(lookUp.waiting, { n, type: 'accepted', replayed: true, order });
+        this.#answer(lookUp.waiting, { n, type: 'accepted', replayed: true, order: effect.order });
       } else {
         const available = effect.available;
         this.#answer(lookUp.waiting, { n, type: 'changed', replayed: true, available });
@@ -290,6 +307,13 @@ export class ShardCore {
     for (const actor of loaded) this.#mailroom.joinRound(actor);
   }
 
+  /** Whoever waits for these products is told to come again, and the next command loads anew. */
+  #shedLoading(): void {
+    for (const waiting of this.#mailroom.takeLoading()) {
+      this.#shed(waiting, 'database-unavailable');
+    }
+  }
+
   #shedArrivedUntil(time: number, code: ShedCode): void {
     for (const waiting of this.#mailroom.takeArrivedUntil(time)) this.#shed(waiting, code);
   }
@@ -299,7 +323,8 @@ export class ShardCore {
       const batch = this.#commits.flush(this.#stopping ? Infinity : now);
       if (batch === null) break;
       if (typeof batch === 'number') {
-        this.#effects.push({ type: 'wake', at: batch });
+        if (batch !== this.#wakeAt) this.#effects.push({ type: 'wake', at: batch });
+        this.#wakeAt = batch;
         break;
       }
       this.#effects.push({ type: 'commit', batch });

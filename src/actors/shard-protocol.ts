@@ -11,6 +11,9 @@ export type ShardEvent =
   | { readonly type: 'loaded'; readonly products: readonly ProductState[] }
   /** Answers the `look-up` effect under way; ids without an effect are not bound. */
   | { readonly type: 'looked-up'; readonly effects: readonly StoredEffect[] }
+  /** The query under way failed although the session lives on: it was too slow, or was cancelled. */
+  | { readonly type: 'load-failed' }
+  | { readonly type: 'look-up-failed' }
   /** The COMMIT tag of batch `no` arrived; its transaction was sent at `provenAt` (I5). */
   | {
       readonly type: 'committed';
@@ -35,11 +38,15 @@ export type Effect =
 
 export interface ShardLimits {
   readonly batchOrdersMax: number;
+  /** A batch takes no further order once it has this many lines. */
+  readonly batchLinesMax: number;
   /** Milliseconds that an open batch may wait although a commit slot is free. */
   readonly batchWaitMsMax: number;
   readonly commitsInFlightMax: number;
   /** A batch is sent beside one in flight only from this size on: a small one is not worth it. */
   readonly overlapOrdersMin: number;
+  /** Milliseconds after which it is sent all the same: the one in flight may hang. */
+  readonly overlapWaitMsMax: number;
   /** Commands without a decision, in all mailboxes of the shard. */
   readonly mailboxMax: number;
   /** Milliseconds after which an undecided command is shed. */

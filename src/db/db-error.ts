@@ -3,6 +3,7 @@
  * commit path and the reads share it; neither looks at an SQLSTATE of its own, except the ones
  * that merge_batch raises.
  */
+import { DatabaseError } from 'pg';
 import { AppError } from '../domain/errors.ts';
 
 /**
@@ -74,6 +75,12 @@ export function errorPolicy(error: unknown): ErrorPolicy {
     return SQLSTATE_POLICY[code] ?? SQLSTATE_POLICY[code.slice(0, 2)] ?? 'fail';
   }
   return 'fail';
+}
+
+/** Whether a read failed for want of time or room, and its session can go on. */
+export function isPassing(error: unknown): boolean {
+  const severity = error instanceof DatabaseError ? error.severity : undefined;
+  return severity === 'ERROR' && errorPolicy(error) !== 'fail';
 }
 
 /**

@@ -14,17 +14,24 @@ import type { OwnerId } from '../domain/ids.ts';
 const OWNER_LOCKS = 1214605645;
 /** One-key advisory lock that serialises takeovers and releases. */
 const TAKEOVER_LOCK = 4_821_460_564_501;
-/** Milliseconds that transactions of former owners may take to end before they are terminated. */
-const PATIENCE_MS = 2000;
+/** For transactions of former owners to end before they are terminated. */
+const PATIENCE_SQL = /* sql */ `SAVEPOINT patience; SET LOCAL lock_timeout = '2s'`;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 const FORMER_OWNERS_SQL = /* sql */ `
   SELECT o.id, o.node, o.fenced_at IS NULL AS live
     FROM owners o
    WHERE o.id IN (SELECT owner_id FROM partitions)
    ORDER BY o.id`;
-const TRY_LOCK_SQL = /* sql */ `SELECT pg_try_advisory_xact_lock($1, $2) AS locked`;
 const LOCK_SQL = /* sql */ `SELECT pg_advisory_xact_lock($1, $2)`;
-const PAUSE_SQL = /* sql */ `SELECT pg_sleep(0.02)`;
+/**
+ * A taker that hangs or lost power must not keep everybody locked out, nor wait for ever itself.
+ * The time between two statements is short, so a long one means that the client is gone.
+ */
+const TIMEOUTS_SQL = /* sql */ `
+  SET LOCAL idle_in_transaction_session_timeout = '5s';
+  SET LOCAL statement_timeout = '30s';
+  SET LOCAL lock_timeout = '20s'`;
 /** A dead backend still holds its locks for a moment, so the caller locks again afterwards. */
 const TERMINATE_SQL = /* sql */ `
   SELECT pg_terminate_backend(pid)
@@ -94,21 +101,30 @@ export async function findFence(client: pg.ClientBase, owner: OwnerId): Promise<
   return rows[0]?.fenced_by ?? null;
 }
 
-/** Waits until no transaction of the owner is under way; one that does not end is terminated. */
+/**
+ * Waits until no transaction of the owner is under way; one that does not end is terminated. The
+ * lock is queued for, not polled: commits that overlap would hold it off for ever.
+ */
 async function lockOut(client: pg.ClientBase, owner: number): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  while (performance.now() < deadline) {
-    const { rows } = await client.query<{ locked: boolean }>(TRY_LOCK_SQL, [OWNER_LOCKS, owner]);
-    if (rows[0]?.locked === true) return;
-    await client.query(PAUSE_SQL);
+  await client.query(PATIENCE_SQL);
+  try {
+    await client.query(LOCK_SQL, [OWNER_LOCKS, owner]);
+    await client.query('RELEASE SAVEPOINT patience; SET LOCAL lock_timeout = 20000');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE)) {
+      throw error;
+    }
+    // Rolling back to the savepoint also restores the longer timeout.
+    await client.query('ROLLBACK TO SAVEPOINT patience');
+    await client.query(TERMINATE_SQL, [OWNER_LOCKS, owner]);
+    await client.query(LOCK_SQL, [OWNER_LOCKS, owner]);
   }
-  await client.query(TERMINATE_SQL, [OWNER_LOCKS, owner]);
-  await client.query(LOCK_SQL, [OWNER_LOCKS, owner]);
 }
 
 async function inTakeoverLock<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
   await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
   try {
+    await client.query(TIMEOUTS_SQL);
     await client.query('SELECT pg_advisory_xact_lock($1)', [TAKEOVER_LOCK]);
     const result = await work();
     const { command } = await client.query('COMMIT');

@@ -5,27 +5,39 @@
  */
 import type pg from 'pg';
 import type { Batch, Committed, StoredEffect } from '../domain/batch.ts';
-import type { OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
+import type { OwnerId, ProductId } from '../domain/ids.ts';
 import type { ProductState } from '../domain/product.ts';
 import { writeBatch } from './batch-writer.ts';
-import { openCommitSession } from './commit-session.ts';
+import { openCommitSession, renewStaging, unbounded } from './commit-session.ts';
 import type { CommitSessionOptions } from './commit-session.ts';
 import { findFence } from './ownership.ts';
 import { findEffects, readNewestOrders, readProducts } from './shard-reader.ts';
+
+/**
+ * Commits after which a session's staging table gets a new file. Emptying it at every COMMIT leaves
+ * its oldest transaction id where it was, and autovacuum cannot reach another session's table, so
+ * without this a session that lives for weeks would hold back the whole server's.
+ */
+const COMMITS_PER_STAGING = 100_000;
+
+interface Session {
+  readonly client: pg.Client;
+  commits: number;
+}
 
 export class ShardDatabase {
   /** Resolves when a session breaks although nobody closed it; never rejects. */
   readonly lost: Promise<Error>;
   readonly #reader: pg.Client;
   readonly #all: readonly pg.Client[];
-  readonly #idle: pg.Client[];
+  readonly #idle: Session[];
   #lastRead: Promise<unknown> = Promise.resolve();
   #closing = false;
 
   private constructor(reader: pg.Client, writers: readonly pg.Client[]) {
     this.#reader = reader;
     this.#all = [reader, ...writers];
-    this.#idle = [...writers];
+    this.#idle = writers.map((client) => ({ client, commits: 0 }));
     this.lost = new Promise((resolve) => {
       for (const client of this.#all) {
         client.on('error', (error: Error) => {
@@ -47,10 +59,13 @@ export class ShardDatabase {
 
   /** Needs a free session: the core never has more than `commitsInFlightMax` batches in flight. */
   async commit(batch: Batch): Promise<Committed> {
-    const client = this.#idle.pop();
-    if (client === undefined) throw new Error('more batches in flight than sessions');
-    const committed = await writeBatch(client, batch);
-    this.#idle.push(client);
+    // The one that rested longest: a session that is never used is one that a firewall forgets.
+    const session = this.#idle.shift();
+    if (session === undefined) throw new Error('more batches in flight than sessions');
+    session.commits += 1;
+    if (session.commits % COMMITS_PER_STAGING === 0) await renewStaging(session.client);
+    const committed = await writeBatch(session.client, batch);
+    this.#idle.push(session);
     return committed;
   }
 
@@ -66,11 +81,9 @@ export class ShardDatabase {
     return this.#read((client) => findFence(client, owner));
   }
 
-  newestOrders(query: {
-    readonly partitions: readonly PartitionId[];
-    readonly max: number;
-  }): ReturnType<typeof readNewestOrders> {
-    return this.#read((client) => readNewestOrders(client, query));
+  /** At takeover, before anything is served; takes as long as it takes. */
+  newestOrders(query: Parameters<typeof readNewestOrders>[1]): ReturnType<typeof readNewestOrders> {
+    return this.#read((client) => unbounded(client, () => readNewestOrders(client, query)));
   }
 
   async close(): Promise<void> {

@@ -14,47 +14,52 @@ const PRODUCTS_SQL = /* sql */ `
          stock, sequence
     FROM products WHERE id = ANY ($1)`;
 
-/** An order with its lines as three parallel arrays, sorted by product id as the request was. */
-const ORDER_COLUMNS = /* sql */ `
-  o.id, encode(o.request_hash, 'hex') AS request_hash, o.currency,
-  extract(epoch FROM o.created_at) * 1000 AS created_at,
-  extract(epoch FROM o.expires_at) * 1000 AS expires_at,
-  array_agg(i.product_id::text ORDER BY i.product_id) AS product_ids,
-  array_agg(i.name ORDER BY i.product_id) AS names,
-  array_agg(i.unit_price::text ORDER BY i.product_id) AS unit_prices,
-  array_agg(i.sequence::text ORDER BY i.product_id) AS sequences`;
-
+/**
+ * Orders with their lines as parallel arrays, sorted by product id as the request was. The lines
+ * are fetched order by order through their primary key: a join would read the table whole.
+ */
 const FIND_ORDERS_SQL = /* sql */ `
-  SELECT ${ORDER_COLUMNS}
-    FROM orders o JOIN order_items i ON i.order_id = o.id
-   WHERE o.id = ANY ($1)
-   GROUP BY o.id`;
+  SELECT o.id, encode(o.request_hash, 'hex') AS request_hash, o.currency,
+         extract(epoch FROM o.created_at) * 1000 AS created_at,
+         extract(epoch FROM o.expires_at) * 1000 AS expires_at,
+         l.product_ids, l.names, l.unit_prices, l.sequences
+    FROM orders o
+   CROSS JOIN LATERAL (
+         SELECT array_agg(i.product_id::text ORDER BY i.product_id) AS product_ids,
+                array_agg(i.name ORDER BY i.product_id) AS names,
+                array_agg(i.unit_price::text ORDER BY i.product_id) AS unit_prices,
+                array_agg(i.sequence::text ORDER BY i.product_id) AS sequences
+           FROM order_items i WHERE i.order_id = o.id) l
+   WHERE o.id = ANY ($1)`;
 
 const FIND_STOCK_CHANGES_SQL = /* sql */ `
   SELECT id, encode(request_hash, 'hex') AS request_hash, stock_after
     FROM keyed_effects WHERE id = ANY ($1)`;
 
-/** BRIN finds the blocks; one more row than asked for tells that there are older ones. */
-const NEWEST_ORDERS_SQL = /* sql */ `
-  SELECT ${ORDER_COLUMNS}
-    FROM (SELECT * FROM orders
-           WHERE home_partition = ANY ($1) AND created_at >= $2
-           ORDER BY created_at DESC LIMIT $3) o
-    JOIN order_items i ON i.order_id = o.id
-   GROUP BY o.id, o.request_hash, o.currency, o.created_at, o.expires_at
-   ORDER BY o.created_at`;
-
-/** Counts no further than it must. */
+/** Counts no further than it must; BRIN finds the blocks. */
 const COUNT_ORDERS_SQL = /* sql */ `
   SELECT count(*)::integer AS orders
     FROM (SELECT FROM orders
            WHERE home_partition = ANY ($1) AND created_at >= $2 LIMIT $3) o`;
 
-const TIME_SPAN_SQL = /* sql */ `
-  SELECT min(committed_at) AS oldest, max(committed_at) AS newest FROM commit_batches`;
+const NEWEST_IDS_SQL = /* sql */ `
+  SELECT id FROM orders
+   WHERE home_partition = ANY ($1) AND created_at >= $2
+   ORDER BY created_at DESC LIMIT $3`;
 
-/** Milliseconds between the decision on an order and its COMMIT, generously. */
-const COMMIT_DELAY_MS_MAX = 3_600_000;
+/** The ends of each owner's batches are found by primary key. */
+const TIME_SPAN_SQL = /* sql */ `
+  SELECT min(oldest.committed_at) AS oldest, max(newest.committed_at) AS newest
+    FROM owners o
+   CROSS JOIN LATERAL (SELECT committed_at FROM commit_batches
+                        WHERE owner_id = o.id ORDER BY no LIMIT 1) oldest
+   CROSS JOIN LATERAL (SELECT committed_at FROM commit_batches
+                        WHERE owner_id = o.id ORDER BY no DESC LIMIT 1) newest`;
+
+/** Milliseconds of the first look back; four times further each time it finds too few. */
+const LOOK_BACK_MS = 15_000;
+/** Orders in one query for lines. */
+const CHUNK_ORDERS = 10_000;
 
 interface ProductRow {
   readonly id: ProductId;
@@ -121,26 +126,53 @@ export async function findEffects(
 export type StoredOrder = StoredEffect & { readonly kind: 'order' };
 
 /**
- * The newest orders of these partitions, oldest first, at most `max`; `complete` = there are no
- * older ones. Looks back one hour at first and eight times further each time it finds too few, so
- * that a table of years costs what its newest orders cost.
+ * The newest orders of these partitions, oldest first, as many as have `linesMax` lines;
+ * `complete` = there are no others. What it costs depends on what it returns, not on how much was
+ * ever sold. Takes seconds for a large window: the session's statement_timeout must allow it.
  */
 export async function readNewestOrders(
   client: pg.ClientBase,
-  query: { readonly partitions: readonly PartitionId[]; readonly max: number },
-): Promise<{ readonly orders: StoredOrder[]; readonly complete: boolean }> {
+  query: { readonly partitions: readonly PartitionId[]; readonly linesMax: number },
+): Promise<{ readonly orders: readonly StoredOrder[]; readonly complete: boolean }> {
+  const { ids, complete } = await newestIds(client, query);
+  const orders: StoredOrder[] = [];
+  let lines = 0;
+  for (let start = 0; start < ids.length; start += CHUNK_ORDERS) {
+    const chunk = ids.slice(start, start + CHUNK_ORDERS);
+    const { rows } = await client.query<OrderRow>(FIND_ORDERS_SQL, [chunk]);
+    const byId = new Map(rows.map((row) => [row.id, storedOrder(row)]));
+    for (const id of chunk) {
+      const order = byId.get(id);
+      if (order === undefined) throw new Error(`order ${id} disappeared`);
+      lines += order.lines.length;
+      if (lines > query.linesMax) return { orders: orders.toReversed(), complete: false };
+      orders.push(order);
+    }
+  }
+  return { orders: orders.toReversed(), complete };
+}
+
+/** An order has at least one line, so `linesMax` orders are enough. */
+async function newestIds(
+  client: pg.ClientBase,
+  {
+    partitions,
+    linesMax,
+  }: { readonly partitions: readonly PartitionId[]; readonly linesMax: number },
+): Promise<{ readonly ids: readonly OrderId[]; readonly complete: boolean }> {
   const span = await client.query<{ oldest: Date | null; newest: Date | null }>(TIME_SPAN_SQL);
   const { oldest = null, newest = null } = span.rows[0] ?? {};
-  if (oldest === null || newest === null) return { orders: [], complete: true };
-  const first = oldest.getTime() - COMMIT_DELAY_MS_MAX;
-  for (let lookBackMs = COMMIT_DELAY_MS_MAX; ; lookBackMs *= 8) {
-    const since = Math.max(first, newest.getTime() - lookBackMs);
-    const values = [query.partitions, new Date(since), query.max + 1];
+  if (oldest === null || newest === null) return { ids: [], complete: true };
+  for (let lookBackMs = LOOK_BACK_MS; ; lookBackMs *= 4) {
+    const since = newest.getTime() - lookBackMs;
+    // created_at comes from another clock than committed_at: the last look has no bound in time.
+    const last = since <= oldest.getTime();
+    const values = [partitions, last ? '-infinity' : new Date(since), linesMax + 1];
     const count = await client.query<{ orders: number }>(COUNT_ORDERS_SQL, values);
-    const more = (count.rows[0]?.orders ?? 0) > query.max;
-    if (!more && since > first) continue;
-    const { rows } = await client.query<OrderRow>(NEWEST_ORDERS_SQL, values);
-    return { orders: rows.slice(more ? 1 : 0).map(storedOrder), complete: !more };
+    const more = (count.rows[0]?.orders ?? 0) > linesMax;
+    if (!more && !last) continue;
+    const { rows } = await client.query<{ id: OrderId }>(NEWEST_IDS_SQL, values);
+    return { ids: rows.slice(0, linesMax).map(({ id }) => id), complete: !more };
   }
 }
 

@@ -6,7 +6,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ShardLimits } from '../actors/shard-protocol.ts';
 import { withClient } from '../db/client.ts';
 import { releaseOwners, takeOver } from '../db/ownership.ts';
+import { ShardDatabase } from '../db/shard-database.ts';
 import type { OwnerId } from '../domain/ids.ts';
+import type { ShedCode } from '../domain/outcome.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import type { LoggerOptions } from '../telemetry/logger.ts';
 import { Router } from './router.ts';
@@ -17,6 +19,9 @@ import type { ShardEnd } from './shard-task.ts';
 const PROOF_AGE_MS_MAX = 1000;
 /** A second batch in flight is worth its transaction from this many orders on. */
 const OVERLAP_ORDERS_MIN = 100;
+const OVERLAP_WAIT_MS_MAX = 100;
+/** Lines cost PostgreSQL about as much as orders; a batch must end well within its timeout. */
+const BATCH_LINES_MAX = 10_000;
 const ACTORS_MAX = 100_000;
 const QUERY_IDS_MAX = 1000;
 /** Shares of the request's time: undecided for this long, and a statement running for this long. */
@@ -74,6 +79,8 @@ export class Engine {
   async start({ databaseUrl, onProgress }: EngineStart): Promise<{ ended: Promise<ShardEnd> }> {
     const { node, shards } = this.#options;
     this.#takeover = { databaseUrl, applicationName: 'hedonify-takeover' };
+    onProgress('opening sessions');
+    await this.#rehearse(databaseUrl);
     onProgress('taking the partitions over');
     const { owners, fencedNodes } = await withClient(this.#takeover, (client) =>
       takeOver(client, { node, shards }),
@@ -88,12 +95,34 @@ export class Engine {
       databaseUrl,
       owners,
       limits: limitsOf(this.#options),
-      windowMax: this.#options.idempotencyWindowMax,
+      windowLinesMax: this.#options.idempotencyWindowMax,
       statementTimeoutMs: this.#options.requestTimeoutMs * STATEMENT_SHARE,
       logLevel: this.#options.logLevel,
     });
     this.#router.open(this.#pool.ports);
     return { ended: this.#pool.firstEnd };
+  }
+
+  /** Whoever cannot open its sessions must find out before it fences the one who has them. */
+  async #rehearse(databaseUrl: string): Promise<void> {
+    const { shards, commitsInFlightMax, requestTimeoutMs } = this.#options;
+    const opened = await Promise.allSettled(
+      Array.from({ length: shards }, () =>
+        ShardDatabase.open({
+          databaseUrl,
+          applicationName: 'hedonify-rehearsal',
+          statementTimeoutMs: requestTimeoutMs * STATEMENT_SHARE,
+          commitsInFlightMax,
+        }),
+      ),
+    );
+    for (const result of opened) if (result.status === 'fulfilled') await result.value.close();
+    for (const result of opened) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** Answers `code` from now on; nothing more is decided. */
+  close(code: ShedCode): void {
+    this.#router.close(code);
   }
 
   /** Sheds new requests, commits and answers the accepted ones, gives the partitions back. */
@@ -111,7 +140,9 @@ function limitsOf(options: EngineOptions): ShardLimits {
     batchOrdersMax: options.batchOrdersMax,
     batchWaitMsMax: options.batchWaitMsMax,
     commitsInFlightMax: options.commitsInFlightMax,
+    batchLinesMax: BATCH_LINES_MAX,
     overlapOrdersMin: OVERLAP_ORDERS_MIN,
+    overlapWaitMsMax: OVERLAP_WAIT_MS_MAX,
     mailboxMax: options.mailboxMax,
     undecidedMsMax: options.requestTimeoutMs * UNDECIDED_SHARE,
     proofAgeMsMax: PROOF_AGE_MS_MAX,

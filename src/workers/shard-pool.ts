@@ -16,7 +16,7 @@ import { SHARD_THREAD_URL } from './worker-urls.ts';
 
 export type ShardPoolOptions = Pick<
   ShardTask,
-  'databaseUrl' | 'limits' | 'windowMax' | 'statementTimeoutMs' | 'logLevel'
+  'databaseUrl' | 'limits' | 'windowLinesMax' | 'statementTimeoutMs' | 'logLevel'
 > & {
   /** By shard. */
   readonly owners: readonly OwnerId[];
@@ -40,7 +40,10 @@ export class ShardPool {
     this.firstEnd = Promise.race(this.#ends);
   }
 
-  /** Resolves when every shard serves; rejects when one ends instead. */
+  /**
+   * Resolves when every shard serves, or when one was fenced before it could (`firstEnd` says so);
+   * rejects when one fails instead.
+   */
   static async start(options: ShardPoolOptions): Promise<ShardPool> {
     const { owners, ...common } = options;
     const piscina = new Piscina({
@@ -58,10 +61,10 @@ export class ShardPool {
     });
     const pool = new ShardPool(piscina, shards);
     const ready = Promise.all(pool.ports.map((port) => once(port, 'message')));
-    const failed = await Promise.race([ready.then(() => null), pool.firstEnd]);
-    if (failed !== null) {
+    const end = await Promise.race([ready.then(() => null), pool.firstEnd]);
+    if (end?.type === 'failed') {
       await piscina.destroy();
-      throw new Error(`a shard did not start: ${describeEnd(failed)}`);
+      throw new Error(`a shard did not start: ${describeEnd(end)}`);
     }
     return pool;
   }

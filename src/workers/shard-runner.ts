@@ -14,6 +14,7 @@ import type { Batch } from '../domain/batch.ts';
 import { unreachable } from '../domain/errors.ts';
 import type { OwnerId } from '../domain/ids.ts';
 import type { Answer, ToRouter, ToShard } from '../domain/wire.ts';
+import { isPassing } from '../db/db-error.ts';
 import type { ShardDatabase } from '../db/shard-database.ts';
 import type { ShardEnd } from './shard-task.ts';
 
@@ -34,6 +35,8 @@ export interface ShardParts {
   readonly core: ShardCore;
   readonly database: ShardDatabase;
   readonly ports: readonly MessagePort[];
+  /** Milliseconds after which a statement that is still unanswered never will be. */
+  readonly silenceMsMax: number;
 }
 
 export class ShardRunner {
@@ -105,13 +108,13 @@ export class ShardRunner {
         void this.#commit(effect.batch);
         return;
       case 'load':
-        void this.#feed(async () => ({
+        void this.#feed({ type: 'load-failed' }, async () => ({
           type: 'loaded',
           products: await database.products(effect.ids),
         }));
         return;
       case 'look-up':
-        void this.#feed(async () => ({
+        void this.#feed({ type: 'look-up-failed' }, async () => ({
           type: 'looked-up',
           effects: await database.effects(effect.ids),
         }));
@@ -127,19 +130,20 @@ export class ShardRunner {
     }
   }
 
-  /** The event that a query gives goes into the core; a query that fails ends the shard. */
-  async #feed(query: () => Promise<ShardEvent>): Promise<void> {
+  /** The event that a query gives goes into the core, or `failed` where the session goes on. */
+  async #feed(failed: ShardEvent, query: () => Promise<ShardEvent>): Promise<void> {
     try {
-      this.#handle(await query());
+      this.#handle(await this.#heard(query()));
     } catch (error) {
-      this.fail(error);
+      if (isPassing(error)) this.#handle(failed);
+      else this.fail(error);
     }
   }
 
   async #commit(batch: Batch): Promise<void> {
     const provenAt = Date.now();
     try {
-      const committed = await this.#parts.database.commit(batch);
+      const committed = await this.#heard(this.#parts.database.commit(batch));
       this.#handle({ type: 'committed', no: batch.no, committed, provenAt });
     } catch (error) {
       this.fail(error);
@@ -151,13 +155,27 @@ export class ShardRunner {
     this.#proving = true;
     const provenAt = Date.now();
     try {
-      const by = await this.#parts.database.fence(this.#parts.ownerId);
+      const by = await this.#heard(this.#parts.database.fence(this.#parts.ownerId));
       if (by === null) this.#handle({ type: 'owned', provenAt });
       else this.#finish({ type: 'fenced', by });
     } catch (error) {
-      this.fail(error);
+      // Without proof the core stops answering by itself.
+      if (!isPassing(error)) this.fail(error);
     } finally {
       this.#proving = false;
+    }
+  }
+
+  /** A connection that was silently cut never answers: the shard ends instead of waiting for it. */
+  async #heard<T>(answer: Promise<T>): Promise<T> {
+    const { silenceMsMax } = this.#parts;
+    const timer = setTimeout(() => {
+      this.fail(new Error(`PostgreSQL has not answered for ${silenceMsMax} ms`));
+    }, silenceMsMax);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -10,8 +10,8 @@ export interface ShardTask {
   readonly partitions: readonly PartitionId[];
   readonly databaseUrl: string;
   readonly limits: ShardLimits;
-  /** Orders in the idempotency window. */
-  readonly windowMax: number;
+  /** Order lines in the idempotency window. */
+  readonly windowLinesMax: number;
   /** Milliseconds after which PostgreSQL ends a statement of this shard. */
   readonly statementTimeoutMs: number;
   readonly logLevel: LoggerOptions['level'];

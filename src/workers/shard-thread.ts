@@ -9,6 +9,9 @@ import { ShardDatabase } from '../db/shard-database.ts';
 import { ShardRunner } from './shard-runner.ts';
 import type { ShardEnd, ShardTask } from './shard-task.ts';
 
+/** A batch is four statements, and each may take its whole time. */
+const SILENCE_FACTOR = 4;
+
 export async function runShard(task: ShardTask): Promise<ShardEnd> {
   const { shard, ownerId, limits } = task;
   const logger = createLogger({ level: task.logLevel, base: { shard, owner_id: ownerId } });
@@ -18,20 +21,34 @@ export async function runShard(task: ShardTask): Promise<ShardEnd> {
     statementTimeoutMs: task.statementTimeoutMs,
     commitsInFlightMax: limits.commitsInFlightMax,
   });
-  const provenAt = Date.now();
-  const newest = await database.newestOrders({
-    partitions: task.partitions,
-    max: task.windowMax,
-  });
-  const window = new IdempotencyWindow({ max: task.windowMax, complete: newest.complete });
-  for (const order of newest.orders) window.add(order.id, order);
-  const core = new ShardCore({ ownerId, provenAt }, limits, window);
-  const runner = new ShardRunner({ ownerId, core, database, ports: task.ports });
-  void database.lost.then((error) => runner.fail(error));
-  logger.info({ window: window.size, window_complete: window.complete }, 'shard serves');
-  const end = await runner.ended;
-  logger.info({ end }, 'shard ended');
-  await database.close().catch(() => undefined);
-  for (const port of task.ports) port.close();
-  return end;
+  try {
+    const window = await loadWindow(database, task);
+    // Loading took a while: somebody may have taken over meanwhile.
+    const provenAt = Date.now();
+    const by = await database.fence(ownerId);
+    if (by !== null) return { type: 'fenced', by };
+    const runner = new ShardRunner({
+      ownerId,
+      core: new ShardCore({ ownerId, provenAt }, limits, window),
+      database,
+      ports: task.ports,
+      silenceMsMax: task.statementTimeoutMs * SILENCE_FACTOR,
+    });
+    void database.lost.then((error) => runner.fail(error));
+    logger.info({ window: window.size, window_complete: window.complete }, 'shard serves');
+    const end = await runner.ended;
+    logger.info({ end }, 'shard ended');
+    return end;
+  } finally {
+    await database.close().catch(() => undefined);
+    for (const port of task.ports) port.close();
+  }
+}
+
+async function loadWindow(database: ShardDatabase, task: ShardTask): Promise<IdempotencyWindow> {
+  const { partitions, windowLinesMax: linesMax } = task;
+  const { orders, complete } = await database.newestOrders({ partitions, linesMax });
+  const window = new IdempotencyWindow({ linesMax, complete });
+  for (const order of orders) window.add(order.id, order);
+  return window;
 }

@@ -162,7 +162,7 @@ describe('idempotency (I3)', () => {
   });
 
   it('looks a refused key up once the window has forgotten an order of the product', () => {
-    const window = new IdempotencyWindow({ max: 2, complete: true });
+    const window = new IdempotencyWindow({ linesMax: 2, complete: true });
     const shard = new ShardHarness({ window, products: [product(1, { stock: 3 }), product(2)] });
     for (const key of ['a', 'b', 'c']) {
       shard.place({ key });
@@ -174,15 +174,15 @@ describe('idempotency (I3)', () => {
     expect(shard.answer(misuse)).toMatchObject({ type: 'key-reused' });
     const fresh = shard.place({ key: 'd' });
     expect(shard.answer(fresh)).toMatchObject({ type: 'refused' });
-    expect(shard.lookUps).toEqual([['a'], ['a'], ['d']]);
+    expect(shard.lookUps).toEqual([['a'], ['d']]);
     // Product 2 has never sold: nothing of it can have been forgotten.
     const covered = shard.place({ key: 'e', lines: [[2, 99]] });
     expect(shard.answer(covered)).toMatchObject({ type: 'refused' });
-    expect(shard.lookUps).toHaveLength(3);
+    expect(shard.lookUps).toHaveLength(2);
   });
 
   it('does not trust an incomplete window for a product that sold before', () => {
-    const window = new IdempotencyWindow({ max: 10, complete: false });
+    const window = new IdempotencyWindow({ linesMax: 10, complete: false });
     const sold = product(1, { stock: 0, sequence: 9 });
     const shard = new ShardHarness({ window, products: [sold, product(2, { stock: 0 })] });
     shard.place({ key: 'a' });
@@ -273,6 +273,27 @@ describe('batches', () => {
     expect(shard.batches).toHaveLength(1);
   });
 
+  it('sends a small batch all the same when the one in flight takes too long', () => {
+    const shard = new ShardHarness();
+    shard.place();
+    shard.place();
+    expect(shard.batches).toHaveLength(1);
+    shard.now += 100;
+    shard.step({ type: 'tick' });
+    expect(shard.batches).toHaveLength(2);
+  });
+
+  it('takes no further order once it has its lines (I9)', () => {
+    const products = [product(1), product(2)];
+    const limits = { batchLinesMax: 3, commitsInFlightMax: 1 };
+    const shard = new ShardHarness({ limits, products });
+    const lines = [[1, 1], [2, 1]] as const; // prettier-ignore
+    shard.placeAll([{ lines }, { lines }, { lines }]);
+    expect(shard.batches.map(({ orders }) => orders.length)).toEqual([2]);
+    shard.commit(1);
+    expect(shard.batches.map(({ orders }) => orders.length)).toEqual([2, 1]);
+  });
+
   it('settles batches in any order', () => {
     const shard = new ShardHarness({ products: [product(1, { stock: 1000 })] });
     const first = shard.place();
@@ -358,6 +379,36 @@ describe('bounds (I9)', () => {
     expect(shard.loads.map((ids) => ids.length)).toEqual([1]);
     shard.finishLoad();
     expect(shard.loads.map((ids) => ids.length)).toEqual([1, 8]);
+  });
+});
+
+describe('reads that fail', () => {
+  it('shed whoever waits for the products, and the next command loads anew', () => {
+    const shard = new ShardHarness({ products: [product(1), product(2)] });
+    shard.place({ lines: [[2, 1]] });
+    shard.holdLoads = true;
+    const lines = [[1, 1], [2, 1]] as const; // prettier-ignore
+    const [both, behind] = shard.placeAll([{ lines }, { lines: [[2, 1]] }]);
+    shard.step({ type: 'load-failed' });
+    expect(shard.answer(both ?? 0)).toMatchObject({ type: 'shed', code: 'database-unavailable' });
+    shard.holdLoads = false;
+    const again = shard.place({ lines });
+    expect(shard.core.undecided).toBe(0);
+    shard.commit(1);
+    shard.commit(2);
+    expect(shard.types([behind ?? 0, again])).toEqual(['accepted', 'accepted']);
+  });
+
+  it('shed a refusal that nobody can vouch for', () => {
+    const window = new IdempotencyWindow({ linesMax: 10, complete: false });
+    const products = [product(1, { stock: 0, sequence: 9 })];
+    const shard = new ShardHarness({ window, products });
+    shard.holdLookUps = true;
+    const n = shard.place({ key: 'k' });
+    expect(shard.answer(n)).toBeUndefined();
+    shard.step({ type: 'look-up-failed' });
+    expect(shard.answer(n)).toMatchObject({ type: 'shed', code: 'database-unavailable' });
+    expect(shard.core.undecided).toBe(0);
   });
 });
 

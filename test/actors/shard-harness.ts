@@ -14,7 +14,9 @@ export const LIMITS: ShardLimits = {
   batchOrdersMax: 100,
   batchWaitMsMax: 0,
   commitsInFlightMax: 2,
+  batchLinesMax: 1000,
   overlapOrdersMin: 10,
+  overlapWaitMsMax: 100,
   mailboxMax: 1000,
   undecidedMsMax: 4000,
   proofAgeMsMax: 1000,
@@ -65,6 +67,8 @@ export class ShardHarness {
   stopped = false;
   /** Loads stay unanswered until `finishLoad`. */
   holdLoads = false;
+  /** Look-ups stay unanswered. */
+  holdLookUps = false;
   /** The owner proves itself before every event, as a live one does. */
   proving = true;
   readonly core: ShardCore;
@@ -78,7 +82,7 @@ export class ShardHarness {
     } = {},
   ) {
     for (const state of options.products ?? [product(1)]) this.products.set(state.id, state);
-    const window = options.window ?? new IdempotencyWindow({ max: 1000, complete: true });
+    const window = options.window ?? new IdempotencyWindow({ linesMax: 1000, complete: true });
     const identity = { ownerId: OWNER, provenAt: START_MS };
     this.core = new ShardCore(identity, { ...LIMITS, ...options.limits }, window);
   }
@@ -157,6 +161,7 @@ export class ShardHarness {
           break;
         case 'look-up': {
           this.lookUps.push(effect.ids);
+          if (this.holdLookUps) break;
           const effects = this.stored.filter(({ id }) => effect.ids.includes(id));
           this.step({ type: 'looked-up', effects });
           break;
