@@ -37,8 +37,13 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(1214605645, v_owner);
   END LOOP;
 
-  -- (3)
-  SELECT array_agg(id) INTO v_fenced FROM owners WHERE id = ANY (p_owners) AND fenced_at IS NOT NULL;
+  -- (3) One by one: the plan of a look-up by key is kept, that of a list is made anew each time.
+  FOREACH v_owner IN ARRAY p_owners LOOP
+    PERFORM FROM owners WHERE id = v_owner AND fenced_at IS NULL;
+    IF NOT FOUND THEN
+      v_fenced := v_fenced || v_owner;
+    END IF;
+  END LOOP;
   IF v_fenced IS NOT NULL THEN
     RAISE EXCEPTION 'fenced' USING ERRCODE = 'HF001', DETAIL = v_fenced::text;
   END IF;
@@ -94,13 +99,14 @@ BEGIN
   PERFORM FROM products
     WHERE id IN (SELECT product_id FROM pg_temp.batch_rows) ORDER BY id FOR NO KEY UPDATE;
 
-  -- (12) Ledger: the stock changes, then the sales of each product as one row.
+  -- (12) Ledger and stock: the stock changes, then the sales of each product as one move. The
+  -- product takes over what its last move left.
   WITH moves AS (
     SELECT product_id, id, quantity AS delta, 'change'::ledger_kind AS kind, name AS reason,
-           user_id AS author
+           user_id AS author, NULL::bigint AS sequence
       FROM pg_temp.batch_rows WHERE kind IN ('s', 'k')
     UNION ALL
-    SELECT product_id, NULL, -sum(quantity)::bigint, 'sale', NULL, NULL
+    SELECT product_id, NULL, -sum(quantity)::bigint, 'sale', NULL, NULL, max(sequence)
       FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') GROUP BY product_id
   ), placed AS (
     SELECT m.*,
@@ -115,19 +121,16 @@ BEGIN
       FROM placed
   ), remembered AS (
     UPDATE keyed_effects k SET stock_after = placed.stock_after FROM placed WHERE k.id = placed.id
+  ), stocked AS (
+    UPDATE products p
+       SET stock = last.stock_after,
+           stock_version = last.stock_version,
+           sequence = greatest(p.sequence, last.sequence)
+      FROM (SELECT DISTINCT ON (product_id) product_id, stock_after, stock_version, sequence
+              FROM placed ORDER BY product_id, stock_version DESC) last
+     WHERE p.id = last.product_id
   )
   SELECT jsonb_object_agg(id, stock_after) INTO v_stock FROM placed WHERE id IS NOT NULL;
-
-  UPDATE products p
-     SET stock = p.stock + d.delta,
-         stock_version = p.stock_version + d.moves,
-         sequence = greatest(p.sequence, d.sequence)
-    FROM (SELECT product_id,
-                 sum(CASE WHEN kind IN ('o', 'l') THEN -quantity ELSE quantity END)::bigint AS delta,
-                 count(*) FILTER (WHERE kind IN ('s', 'k')) + max((kind IN ('o', 'l'))::integer) AS moves,
-                 max(sequence) AS sequence
-            FROM pg_temp.batch_rows GROUP BY product_id) d
-   WHERE p.id = d.product_id;
 
   IF v_stock IS NULL AND v_duplicates = '{}' THEN
     RETURN NULL;

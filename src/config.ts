@@ -149,7 +149,9 @@ const schema = z
       }),
     IDEMPOTENCY_WINDOW_MAX: integer({ min: 1, max: 10_000_000 })
       .default(200_000)
-      .register(documentation, { description: 'Accepted keys that one shard keeps in memory.' }),
+      .register(documentation, {
+        description: 'Accepted keys that one shard keeps in memory; an order counts once per line.',
+      }),
     JWT_SECRET: z
       .string()
       .min(JWT_SECRET_CHARS_MIN, { error: `must have at least ${JWT_SECRET_CHARS_MIN} characters` })

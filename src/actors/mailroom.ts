@@ -110,14 +110,9 @@ export class Mailroom {
     if (this.#undecided === 0) return;
     for (const actor of this.actors.all()) {
       let head = headOf(actor);
-      if (head === undefined) continue;
       for (; head !== undefined && head.command.receivedAt <= time; head = headOf(actor)) {
-        actor.mailbox.shift();
-        head.done = true;
-        yield head;
+        yield this.#takeOut(head);
       }
-      this.joinRound(actor);
-      this.actors.dropIfUnknown(actor);
     }
   }
 
@@ -126,15 +121,22 @@ export class Mailroom {
     for (const actor of this.actors.failLoad()) {
       for (let head = headOf(actor); head !== undefined; head = headOf(actor)) {
         actor.mailbox.shift();
-        head.done = true;
-        yield head;
-        // It may have stood in front of others in the mailboxes of its other products.
-        for (const { productId } of linesOf(head.command)) {
-          const other = this.actors.find(productId);
-          if (other !== undefined) this.joinRound(other);
-        }
+        yield this.#takeOut(head);
       }
     }
+  }
+
+  /** The command may have stood in front of others, in the mailboxes of all its products. */
+  #takeOut(waiting: Waiting): Waiting {
+    waiting.done = true;
+    for (const { productId } of linesOf(waiting.command)) {
+      const actor = this.actors.find(productId);
+      if (actor === undefined) continue;
+      headOf(actor);
+      this.joinRound(actor);
+      this.actors.dropIfUnknown(actor);
+    }
+    return waiting;
   }
 
   /**

@@ -59,7 +59,7 @@ export interface Takeover {
 
 /**
  * Fences whoever owns partitions and claims them all. Bind the port first, so that a second start
- * by mistake fails before it fences. When somebody was fenced, wait one second before loading: a
+ * by mistake fails before it fences. When somebody was fenced, wait one second before serving: a
  * fenced owner may go on refusing for as long as its last proof of ownership is fresh.
  */
 export async function takeOver(

@@ -86,12 +86,8 @@ export class Engine {
       takeOver(client, { node, shards }),
     );
     this.#owners = owners;
-    if (fencedNodes.length > 0) {
-      onProgress(`fenced ${fencedNodes.join(', ')}; waiting until it has noticed`);
-      await delay(PROOF_AGE_MS_MAX);
-    }
     onProgress(`starting ${shards} shard thread(s)`);
-    this.#pool = await ShardPool.start({
+    const pool = ShardPool.start({
       databaseUrl,
       owners,
       limits: limitsOf(this.#options),
@@ -99,6 +95,13 @@ export class Engine {
       statementTimeoutMs: this.#options.requestTimeoutMs * STATEMENT_SHARE,
       logLevel: this.#options.logLevel,
     });
+    if (fencedNodes.length > 0) {
+      // Whoever was fenced may go on refusing for as long as its last proof is fresh. It commits
+      // nothing more, so the shards may load meanwhile.
+      onProgress(`fenced ${fencedNodes.join(', ')}; waiting until it has noticed`);
+      await Promise.all([pool, delay(PROOF_AGE_MS_MAX)]);
+    }
+    this.#pool = await pool;
     this.#router.open(this.#pool.ports);
     return { ended: this.#pool.firstEnd };
   }
