@@ -178,11 +178,18 @@ export interface RunResult {
   readonly output: string;
 }
 
+/** A run of one of PostgreSQL's programs. */
+interface Run {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** A file descriptor of ours that the program and its children get as their number 3. */
+  readonly inherited?: number;
+}
+
 /** Runs one of PostgreSQL's programs to its end. */
 export async function runAs(
   account: ServerAccount,
-  program: string,
-  args: readonly string[],
+  { program, args, inherited }: Run,
 ): Promise<RunResult> {
   const capability = '+dac_read_search';
   const wrapped = account?.passesClosedDirectories
@@ -204,7 +211,7 @@ export async function runAs(
       detached: true,
       cwd: '/',
       env: ENVIRONMENT,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', inherited ?? 'ignore'],
       ...(account !== null && !account.passesClosedDirectories
         ? { uid: account.uid, gid: account.gid }
         : {}),
@@ -213,8 +220,9 @@ export async function runAs(
     const append = (text: string): void => {
       output = (output + text).slice(-OUTPUT_CHARS_MAX);
     };
-    child.stdout.setEncoding('utf8').on('data', append);
-    child.stderr.setEncoding('utf8').on('data', append);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', append);
+    }
     child.once('error', (error) => {
       reject(new Error(`${command} could not be started`, { cause: error }));
     });

@@ -11,6 +11,7 @@ import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { chooseAccount, findBinaries, runAs } from './embedded-account.ts';
 import type { Binaries, RunResult, ServerAccount } from './embedded-account.ts';
+import { isPresent, openPresence } from './embedded-presence.ts';
 import { embeddedSettings, SOCKET_PORT } from './embedded-settings.ts';
 
 /** The superuser of an embedded cluster. */
@@ -24,6 +25,8 @@ const STOP_FAST_WAIT_SECONDS = 60;
 const STOP_IMMEDIATE_WAIT_SECONDS = 30;
 /** Backends notice the death of their postmaster when their current statement ends. */
 const ORPHANS_WAIT_MS = 30_000;
+/** A process that is ending leaves /proc a moment before its files are closed. */
+const UNSEEN_WAIT_MS = 2_000;
 const POLL_MS = 20;
 const INIT_PREFIX = 'postgres.init-';
 /** sun_path holds 104 bytes on macOS, 108 on Linux; the socket's name and `.lock` need 19. */
@@ -129,17 +132,20 @@ export async function createCluster(cluster: Cluster, onCreate: () => void): Pro
   await writeWhole(cluster, cluster.passwordFile, `${randomBytes(24).toString('base64url')}\n`);
   const unfinished = await fs.mkdtemp(join(cluster.dataDir, INIT_PREFIX));
   await give(cluster, unfinished);
-  const { code, output } = await runAs(cluster.account, cluster.binaries.initdb, [
-    `--pgdata=${unfinished}`,
-    `--username=${EMBEDDED_USER}`,
-    `--pwfile=${cluster.passwordFile}`,
-    '--auth=scram-sha-256',
-    '--encoding=UTF8',
-    // Byte order, so indexes do not depend on the machine's libc, yet lower() knows all letters.
-    '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
-  ]);
+  const { code, output } = await runAs(cluster.account, {
+    program: cluster.binaries.initdb,
+    args: [
+      `--pgdata=${unfinished}`,
+      `--username=${EMBEDDED_USER}`,
+      `--pwfile=${cluster.passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      // Byte order, so indexes do not depend on the machine's libc, yet lower() knows all letters.
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+    ],
+  });
   if (code !== 0) {
     throw new Error(
       `initdb could not create a PostgreSQL cluster in ${cluster.dataDir} (code ${code}).\n${output}`,
@@ -199,23 +205,41 @@ export async function isRunning(cluster: Cluster, { pid }: Postmaster): Promise<
 }
 
 /**
- * After the death of a postmaster: waits for the last backend it left, then removes its lock files.
- * PostgreSQL would not doubt them while their pid exists, as somebody else's process or as a zombie,
- * which it stays for ever in a container whose pid 1 reaps nobody.
+ * After the death of a postmaster: waits for the last backend it left.
+ * @throws Error when one lives on, or a whole server that cannot be seen from here
  */
-async function clearRemains(cluster: Cluster, socketDir: string): Promise<void> {
-  const deadline = performance.now() + ORPHANS_WAIT_MS;
+async function awaitLastProcess(cluster: Cluster): Promise<void> {
+  const start = performance.now();
   for (;;) {
-    const pids = await serverProcesses(cluster);
-    if (pids === undefined) return;
-    if (pids.length === 0) break;
-    if (performance.now() > deadline) {
+    // Both are asked: a person may have started the server without the FIFO.
+    const pids = (await serverProcesses(cluster)) ?? [];
+    if (pids.length === 0 && !(await isPresent(cluster.dataDir))) return;
+    const waitedMs = performance.now() - start;
+    if (pids.length > 0 && waitedMs > ORPHANS_WAIT_MS) {
       throw new Error(
-        `processes of a dead PostgreSQL still use ${cluster.directory}: ${pids.join(', ')}`,
+        `processes of PostgreSQL use ${cluster.directory}, and no server answers for them: ` +
+          pids.join(', '),
+      );
+    }
+    if (pids.length === 0 && waitedMs > UNSEEN_WAIT_MS) {
+      throw new Error(
+        `a PostgreSQL that cannot be seen from here uses ${cluster.directory}: most likely ` +
+          'another container shares this DATA_DIR. Stop that one first, or give each its own',
       );
     }
     await delay(POLL_MS);
   }
+}
+
+/**
+ * After the death of a whole server: removes its lock files. PostgreSQL would not doubt them while
+ * their pid exists, as somebody else's process or as a zombie, which it stays for ever in a
+ * container whose pid 1 reaps nobody.
+ */
+async function clearRemains(cluster: Cluster, socketDir: string): Promise<void> {
+  await awaitLastProcess(cluster);
+  // A server that was started by hand has no FIFO, and this machine cannot list processes.
+  if ((await serverProcesses(cluster)) === undefined) return;
   await fs.rm(join(cluster.directory, 'postmaster.pid'), { force: true });
   const socket = join(socketDir, `.s.PGSQL.${SOCKET_PORT}`);
   for (const file of [socket, `${socket}.lock`]) await fs.rm(file, { force: true });
@@ -260,21 +284,22 @@ async function logTail(cluster: Cluster, from: number): Promise<string> {
     .trim();
 }
 
-/** Starts the server in a session of its own. Only when the one before is known to be dead. */
+/**
+ * Starts the server in a session of its own.
+ * @throws Error when the one before turns out to be alive; nothing of it was touched
+ */
 export async function startServer(cluster: Cluster): Promise<Postmaster> {
   const socketDir = await makeSocketDir(cluster);
   await clearRemains(cluster, socketDir);
+  await using presence = await openPresence(cluster.dataDir);
   await fs.writeFile(cluster.logFile, '', { flag: 'a', mode: 0o600 });
   await give(cluster, cluster.logFile);
   await boundLog(cluster);
   const logged = (await fs.stat(cluster.logFile)).size;
   const settings = embeddedSettings({ socketDir });
   await writeWhole(cluster, join(cluster.directory, 'postgresql.conf'), settings);
-  const { code, output } = await pgCtl(cluster, [
-    'start',
-    `--log=${cluster.logFile}`,
-    `--timeout=${START_WAIT_SECONDS}`,
-  ]);
+  const start = ['start', `--log=${cluster.logFile}`, `--timeout=${START_WAIT_SECONDS}`];
+  const { code, output } = await pgCtl(cluster, start, presence.fd);
   const started = await readPostmaster(cluster);
   if (code !== 0 || started === undefined) {
     const log = await logTail(cluster, logged);
@@ -283,10 +308,16 @@ export async function startServer(cluster: Cluster): Promise<Postmaster> {
   return started;
 }
 
-async function pgCtl(cluster: Cluster, args: readonly string[]): Promise<RunResult> {
-  const [verb = '', ...rest] = args;
-  const common = [`--pgdata=${cluster.directory}`, '--wait', '--silent'];
-  return await runAs(cluster.account, cluster.binaries.pgCtl, [verb, ...common, ...rest]);
+async function pgCtl(
+  cluster: Cluster,
+  [verb = '', ...rest]: readonly string[],
+  inherited?: number,
+): Promise<RunResult> {
+  return await runAs(cluster.account, {
+    program: cluster.binaries.pgCtl,
+    args: [verb, `--pgdata=${cluster.directory}`, '--wait', '--silent', ...rest],
+    ...(inherited === undefined ? {} : { inherited }),
+  });
 }
 
 /** Stops the server, if it runs, and removes its socket directory. */

@@ -7,6 +7,9 @@
  * adopts or stops it does so in its turn, and never stops one that a live process uses
  * (embedded-users.ts). A server that vanished is restarted by acquiring again, before or after
  * releasing the first handle: address and password stay the same.
+ *
+ * There is never a second server on one cluster, not even where the first one cannot be seen
+ * (embedded-presence.ts).
  */
 import pg from 'pg';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -27,16 +27,28 @@ async function readSource(): Promise<SchemaSource> {
   return { statements, digest };
 }
 
-async function assertServerVersion(client: ClientBase): Promise<void> {
+/**
+ * Version and encoding. In any other encoding than UTF8 some text that the door lets in (an emoji in
+ * a reference) cannot be stored, and would abort the batch that it shares with other orders.
+ */
+async function assertServer(client: ClientBase): Promise<void> {
   const { rows } = await client.query<{
     number: number;
     version: string;
+    encoding: string;
   }>(/* sql */ `SELECT current_setting('server_version_num')::integer AS number,
-                      current_setting('server_version') AS version`);
+                      current_setting('server_version') AS version,
+                      current_setting('server_encoding') AS encoding`);
   const [server] = rows;
   if (server === undefined || server.number < SERVER_VERSION_MIN) {
     throw new Error(
       `Hedonify needs PostgreSQL 15 or newer; this server is ${server?.version ?? 'unknown'}`,
+    );
+  }
+  if (server.encoding !== 'UTF8') {
+    throw new Error(
+      `Hedonify needs a database in UTF8, and this one is in ${server.encoding}. Make another: ` +
+        `CREATE DATABASE hedonify TEMPLATE template0 ENCODING 'UTF8'`,
     );
   }
 }
@@ -75,10 +87,11 @@ async function applyOrCompare(client: ClientBase): Promise<'created' | 'present'
  * Applies the schema to an empty database in one transaction, or proves that it is there already.
  * READ COMMITTED, so that whoever waited for the lock sees what the one before it applied. No
  * timeouts: it runs before anything is served. Processes that start together are safe.
- * @throws Error when the server is too old or the database has another schema; nothing was changed
+ * @throws Error when the server is too old, or the database has another encoding than UTF8 or
+ * another schema; nothing was changed
  */
 export async function applySchema(client: ClientBase): Promise<'created' | 'present'> {
-  await assertServerVersion(client);
+  await assertServer(client);
   await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
   try {
     await client.query('SELECT pg_advisory_xact_lock($1, 0)', [SCHEMA_LOCK_CLASS]);

@@ -31,8 +31,8 @@ import { addUserRoutes } from './user-routes.ts';
 import { sessionSchema, userSchema } from './user-schemas.ts';
 import { createValidatorCompiler } from './validator-compiler.ts';
 
-/** 50 lines, the metadata and the reference in the widest escapes stay below it. */
-const BODY_BYTES_MAX = 65_536;
+/** Where no route says its own bound: of a body sent to an address that leads nowhere. */
+const BODY_BYTES_MAX = 8_192;
 /** For the whole request, and for its headers alone, to arrive: a slow sender is cut off. */
 const ARRIVAL_MS = 10_000;
 const HEADERS_MS = 5_000;
@@ -40,6 +40,13 @@ const HEADERS_MS = 5_000;
 const KEEP_ALIVE_MS = 72_000;
 /** Silence on a connection that waits for an answer, above the gateway's own bound. */
 const SILENCE_SLACK_MS = 10_000;
+/**
+ * While closing, a connection stays this long after its last answer: long enough for a client that
+ * is about to send the next request to be told to go instead of being cut off.
+ */
+const LINGER_MS = 200;
+/** After the gateway has answered everything, for the answers to reach slow readers. */
+const CLOSE_SLACK_MS = 1_000;
 
 /**
  * The app, ready for `inject` or `listen`.
@@ -56,6 +63,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.setErrorHandler(handleError);
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found'));
   addEdgeHooks(app);
+  boundClose(app, settings);
   addSchemas(app);
   await app.register(swagger, openapiOptions());
 
@@ -114,6 +122,28 @@ function addEdgeHooks(app: FastifyInstance): void {
     setEdgeHeaders(reply);
     if (closing) sendProblem(reply, 'shutting-down');
     else done();
+  });
+}
+
+/**
+ * A request in flight when the app closes is answered with keep-alive, and Node would then wait for
+ * its client to hang up, 72 s by default. Node reads both settings when an answer is complete, so
+ * setting them once is enough: closing idle connections again and again was refused, since that
+ * drops what is not yet written of an answer, and a hook that sets `connection: close` would run
+ * for every request. What neither ends is a client that reads or sends too slowly, or nothing at
+ * all: nobody looks at the arrival of requests any more once the server is closed.
+ */
+function boundClose(app: FastifyInstance, settings: AppSettings): void {
+  app.addHook('preClose', (done) => {
+    const { server } = app;
+    server.keepAliveTimeout = LINGER_MS;
+    server.keepAliveTimeoutBuffer = 0;
+    if (server.listening) {
+      const closeMs = settings.requestTimeoutMs + CLOSE_SLACK_MS;
+      const timer = setTimeout(() => server.closeAllConnections(), closeMs);
+      server.once('close', () => clearTimeout(timer));
+    }
+    done();
   });
 }
 

@@ -12,7 +12,7 @@ import { schemaRef } from './json-schema.ts';
 import { sendProblem } from './problem.ts';
 import { mayManage, maySee } from './product-access.ts';
 import { productJson } from './product-json.ts';
-import { changeStockBody } from './product-schemas.ts';
+import { CHANGE_STOCK_BYTES_MAX, changeStockBody } from './product-schemas.ts';
 import type { ChangeStockBody } from './product-schemas.ts';
 import { documented } from './route-doc.ts';
 import { idParams, keyHeaders } from './shared-schemas.ts';
@@ -33,7 +33,7 @@ const OPTIONS = documented({
   auth: 'required',
   params: idParams,
   headers: keyHeaders,
-  body: changeStockBody,
+  body: { schema: changeStockBody, bytesMax: CHANGE_STOCK_BYTES_MAX },
   success: {
     status: 200,
     description: 'The product; `available` is the stock right after this change.',

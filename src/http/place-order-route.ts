@@ -15,7 +15,7 @@ import type { AuthenticateHook } from './authenticate.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { schemaRef } from './json-schema.ts';
 import { orderJson } from './order-json.ts';
-import { placeOrderBody } from './order-schemas.ts';
+import { PLACE_ORDER_BYTES_MAX, placeOrderBody } from './order-schemas.ts';
 import type { PlaceOrderBody } from './order-schemas.ts';
 import { sendProblem } from './problem.ts';
 import type { Issue, ProblemExtras } from './problem.ts';
@@ -37,7 +37,7 @@ const OPTIONS = documented({
   tag: 'orders',
   auth: 'required',
   headers: keyHeaders,
-  body: placeOrderBody,
+  body: { schema: placeOrderBody, bytesMax: PLACE_ORDER_BYTES_MAX },
   success: {
     status: 201,
     description: 'The order; with a key that was used before, the order it made then.',

@@ -16,6 +16,9 @@ export const listProductsQuery = pageQuery.extend({
 /** What `listProductsQuery` accepts. */
 export type ListProductsQuery = z.infer<typeof listProductsQuery>;
 
+/** A reason of 200 code points, 12 bytes each in their widest escapes, is 2,400 of them. */
+export const CHANGE_STOCK_BYTES_MAX = 4_096;
+
 /** The body of POST /products/{id}/stock. */
 export const changeStockBody = z.strictObject({
   delta: z

@@ -12,6 +12,13 @@ declare module 'fastify' {
   }
 }
 
+/** What a route takes as its body. */
+interface BodyDoc {
+  readonly schema: z.ZodType;
+  /** Anything larger is refused unread. The widest spelling of everything allowed fits. */
+  readonly bytesMax: number;
+}
+
 /** The description of a route. */
 export interface RouteDoc {
   /** Unique; generated clients name their methods after it. */
@@ -22,7 +29,7 @@ export interface RouteDoc {
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
   readonly headers?: z.ZodType;
-  readonly body?: z.ZodType;
+  readonly body?: BodyDoc;
   readonly success: {
     readonly status: 200 | 201;
     readonly description: string;
@@ -33,14 +40,21 @@ export interface RouteDoc {
   readonly errors: readonly ErrorCode[];
 }
 
+interface DocumentedOptions {
+  readonly schema: FastifySchema;
+  readonly config: { readonly doc: RouteDoc };
+  readonly bodyLimit?: number;
+}
+
 /** The Fastify options of a documented route. */
-export function documented(doc: RouteDoc): { schema: FastifySchema; config: { doc: RouteDoc } } {
+export function documented(doc: RouteDoc): DocumentedOptions {
   const schema: FastifySchema = { response: { [doc.success.status]: doc.success.schema } };
   if (doc.params !== undefined) schema.params = jsonSchemaOf(doc.params);
   if (doc.query !== undefined) schema.querystring = jsonSchemaOf(doc.query);
   if (doc.headers !== undefined) schema.headers = jsonSchemaOf(doc.headers);
-  if (doc.body !== undefined) schema.body = jsonSchemaOf(doc.body);
-  return { schema, config: { doc } };
+  if (doc.body === undefined) return { schema, config: { doc } };
+  schema.body = jsonSchemaOf(doc.body.schema);
+  return { schema, config: { doc }, bodyLimit: doc.body.bytesMax };
 }
 
 /** Every code a route can answer with, each once. */

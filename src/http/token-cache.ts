@@ -1,43 +1,51 @@
 import type { Identity } from '../domain/user.ts';
 
-interface Entry {
+/** What was proved by a token. */
+export interface VerifiedToken {
   readonly identity: Identity;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; whoever finds a token here still has to look at it. */
   readonly expiresAt: number;
 }
 
 /**
  * Tokens that were verified already. Verifying each anew costs 40 % of what an echo can do, a look
  * here about 10 %. Invalid tokens are not kept: a flood of them would evict the good ones.
+ *
+ * Two generations: what is found in the old one moves to the young one, and a young one that is
+ * full becomes the old one, whose rest is dropped whole. So a token in use stays, whatever else
+ * passes by. One Map that evicts its first key was refused: with a few customers more than places
+ * every look misses, and finding the first key walks over all that were deleted before it.
  */
 export class TokenCache {
-  readonly #entries = new Map<string, Entry>();
-  readonly #tokensMax: number;
+  #young = new Map<string, VerifiedToken>();
+  #old = new Map<string, VerifiedToken>();
+  readonly #generationMax: number;
 
-  /** @param tokensMax - Bound of the cache; the oldest entry leaves first. */
+  /** @param tokensMax - Bound of the cache, an even number. */
   constructor(tokensMax: number) {
-    this.#tokensMax = tokensMax;
+    this.#generationMax = tokensMax / 2;
   }
 
-  /** Tokens held. */
+  /** Entries held; a token that moved to the young generation counts twice until the next swap. */
   get size(): number {
-    return this.#entries.size;
+    return this.#young.size + this.#old.size;
   }
 
-  /** The identity, or undefined when the token is unknown or expired at `now` (milliseconds). */
-  find(token: string, now: number): Identity | undefined {
-    const entry = this.#entries.get(token);
-    if (entry === undefined) return undefined;
-    if (now < entry.expiresAt) return entry.identity;
-    this.#entries.delete(token);
-    return undefined;
+  /** Undefined when the token is unknown. */
+  find(token: string): VerifiedToken | undefined {
+    const young = this.#young.get(token);
+    if (young !== undefined) return young;
+    const old = this.#old.get(token);
+    if (old !== undefined) this.add(token, old);
+    return old;
   }
 
-  add(token: string, entry: Entry): void {
-    if (this.#entries.size >= this.#tokensMax) {
-      const oldest = this.#entries.keys().next();
-      if (!oldest.done) this.#entries.delete(oldest.value);
+  /** The caller has verified the token. */
+  add(token: string, verified: VerifiedToken): void {
+    if (this.#young.size >= this.#generationMax) {
+      this.#old = this.#young;
+      this.#young = new Map();
     }
-    this.#entries.set(token, entry);
+    this.#young.set(token, verified);
   }
 }

@@ -15,7 +15,7 @@ import { idParams } from './shared-schemas.ts';
 import type { IdParams } from './shared-schemas.ts';
 import { timeText } from './time-text.ts';
 import { userJson } from './user-json.ts';
-import { loginBody, registerBody } from './user-schemas.ts';
+import { CREDENTIALS_BYTES_MAX, loginBody, registerBody } from './user-schemas.ts';
 import type { LoginBody, RegisterBody } from './user-schemas.ts';
 
 /** What the routes need. */
@@ -31,7 +31,7 @@ const REGISTER = documented({
   summary: 'Open a customer account',
   tag: 'users',
   auth: 'none',
-  body: registerBody,
+  body: { schema: registerBody, bytesMax: CREDENTIALS_BYTES_MAX },
   success: {
     status: 201,
     description: 'The new user.',
@@ -46,7 +46,7 @@ const LOGIN = documented({
   summary: 'Get an access token',
   tag: 'users',
   auth: 'none',
-  body: loginBody,
+  body: { schema: loginBody, bytesMax: CREDENTIALS_BYTES_MAX },
   success: { status: 200, description: 'The token.', schema: schemaRef('Session') },
   errors: ['bad-credentials', 'overloaded', 'database-unavailable'],
 });

@@ -6,6 +6,13 @@ import { storableText, timeSchema, uuidSchema } from './shared-schemas.ts';
 const EMAIL_CHARS_MAX = 254;
 const PASSWORD_CHARS_MAX = 200;
 
+/**
+ * Of a login or a registration, which anybody may send. In their widest escapes, 12 bytes for a
+ * code point: an email of 254 is 3,048, a password of 200 is 2,400, a user name of 40 ASCII
+ * characters 240, and the field names 126, together 5,814 bytes.
+ */
+export const CREDENTIALS_BYTES_MAX = 8_192;
+
 /** The form of a user name. */
 export const USERNAME_TEXT = /^[A-Za-z0-9_.-]{3,40}$/;
 

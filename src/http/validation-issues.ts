@@ -5,8 +5,7 @@ import type { Issue } from './problem.ts';
 import { KEY_TEXT, STORABLE_TEXT, UUID_TEXT } from './shared-schemas.ts';
 import { USERNAME_TEXT } from './user-schemas.ts';
 
-/** A body of 64 KiB can hold thousands of mistakes; the first ones are enough to mend it. */
-const ISSUES_MAX = 20;
+/** The name of an unknown field can be as long as the body. */
 const PATH_CHARS_MAX = 200;
 
 /** What a pattern asks for, in words. */
@@ -26,7 +25,7 @@ const PARTS: ReadonlyMap<string | undefined, string> = new Map([
 ]);
 
 /**
- * Ajv's errors as issues.
+ * Ajv's errors as issues: the first one of a body, of any other part at most one per known field.
  *
  * @param part - Fastify's `validationContext`: body, querystring, params or headers.
  */
@@ -36,7 +35,6 @@ export function validationIssues(
 ): Issue[] {
   return errors
     .filter((error) => !error.schemaPath.includes('/propertyNames/'))
-    .slice(0, ISSUES_MAX)
     .map((error) => ({ path: pathOf(error, PARTS.get(part) ?? ''), message: messageOf(error) }));
 }
 

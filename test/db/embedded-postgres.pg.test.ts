@@ -1,8 +1,18 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, existsSync, readFileSync } from 'node:fs';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  readdir,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
@@ -10,6 +20,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { acquireEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
+import { isPresent } from '../../src/db/embedded-presence.ts';
 
 /** Acquires, says so on a line, and releases when its stdin ends. */
 const USER_PROGRAM = `
@@ -257,6 +268,71 @@ describe('kill -9', () => {
     await writeFile(join(leftover, 'PG_VERSION'), '18\n');
     await (await acquire()).release();
     expect((await readdir(dataDir)).filter((name) => name.includes('init-'))).toEqual([]);
+  });
+});
+
+/**
+ * What a container sees of a server that another one runs on the same DATA_DIR: no process, no
+ * socket, nothing but the kernel's word that the FIFO is open.
+ */
+describe('a server that cannot be seen from here', () => {
+  test('is known to live as long as it does, whoever started it', async () => {
+    const child = startUser(dataDir);
+    await acquired(child);
+    child.kill('SIGKILL');
+    await endOf(child);
+    expect(await isPresent(dataDir)).toBe(true);
+    const adopter = await acquire();
+    await adopter.release();
+    await expect.poll(() => isPresent(dataDir)).toBe(false);
+  });
+
+  test('is known to live as long as its last process does', async () => {
+    const postgres = await acquire();
+    const client = new pg.Client({ connectionString: postgres.databaseUrl });
+    client.on('error', () => undefined);
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    const backend = rows[0]?.pid ?? 0;
+    process.kill(backend, 'SIGSTOP');
+    try {
+      process.kill(postgres.pid, 'SIGKILL');
+      await vi.waitUntil(() => !isAlive(postgres.pid));
+      expect(await isPresent(dataDir)).toBe(true);
+    } finally {
+      process.kill(backend, 'SIGCONT');
+    }
+    await expect.poll(() => isPresent(dataDir)).toBe(false);
+    await client.end().catch(() => undefined);
+    await postgres.release();
+  });
+
+  test('is never joined by a second one on the same cluster', async () => {
+    const postgres = await acquire();
+    const lockFile = join(dataDir, 'postgres', 'postmaster.pid');
+    const lines = (await readFile(lockFile, 'utf8')).split('\n');
+    await postgres.release();
+    // Above the largest pid there can be, and a directory that is not there.
+    const unseen = lines.with(0, '2147483647').with(4, join(root, 'nowhere')).join('\n');
+    await writeFile(lockFile, unseen);
+    const fifo = join(dataDir, 'postgres-presence');
+    const server = await open(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    await expect(acquire()).rejects.toThrow('cannot be seen from here');
+    expect(await readFile(lockFile, 'utf8')).toBe(unseen);
+    await server.close();
+    const next = await acquire();
+    expect(await query(next, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await next.release();
+  });
+
+  test('is not mistaken for the plain file that a restored backup made of the FIFO', async () => {
+    const fifo = join(dataDir, 'postgres-presence');
+    await rm(fifo);
+    await writeFile(fifo, '');
+    expect(await isPresent(dataDir)).toBe(false);
+    const postgres = await acquire();
+    expect(await isPresent(dataDir)).toBe(true);
+    await postgres.release();
   });
 });
 

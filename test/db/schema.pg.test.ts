@@ -84,6 +84,29 @@ describe('applySchema', () => {
     });
   });
 
+  test.each(['LATIN1', 'SQL_ASCII'])(
+    'refuses a database in %s, which cannot store every text, and leaves it empty',
+    async (encoding) => {
+      const name = `${new URL(database.url).pathname.slice(1)}_${encoding.toLowerCase()}`;
+      await database.query(
+        `CREATE DATABASE ${name} TEMPLATE template0 ENCODING '${encoding}' LOCALE 'C'`,
+      );
+      const url = new URL(database.url);
+      url.pathname = `/${name}`;
+      const client = new pg.Client({ connectionString: url.href });
+      await client.connect();
+      try {
+        await expect(applySchema(client)).rejects.toThrow(
+          `in UTF8, and this one is in ${encoding}`,
+        );
+        const { rows } = await client.query(`SELECT to_regclass('users') AS users`);
+        expect(rows).toEqual([{ users: null }]);
+      } finally {
+        await client.end();
+      }
+    },
+  );
+
   test('a failure half-way leaves nothing behind', async () => {
     await withEmptySchema(async (client) => {
       // The last table of the schema collides; everything before it was created already.

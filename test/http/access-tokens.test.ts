@@ -36,7 +36,9 @@ function without(claim: string): object {
 function setUp() {
   const time = { now: NOW };
   const clock = (): number => time.now;
-  return { time, tokens: createAccessTokens({ secret: SECRET, ttlSeconds: 60, clock }) };
+  const cache = new TokenCache(10);
+  const tokens = createAccessTokens({ secret: SECRET, ttlSeconds: 60, clock, cache });
+  return { time, tokens, cache };
 }
 
 describe('a token', () => {
@@ -75,9 +77,41 @@ describe('a token', () => {
     ['that is longer than 4 KiB', forge({ ...CLAIMS, pad: 'x'.repeat(4096) })],
     ['with another scheme', forge(CLAIMS).replace('Bearer', 'Basic')],
     ['without a scheme', forge(CLAIMS).slice('Bearer '.length)],
+    ['without a space', forge(CLAIMS).replace(' ', '')],
+    ['with a tail', `${forge(CLAIMS)} x`],
+    ['that is only the scheme', 'Bearer '],
     ['that is empty', ''],
-  ])('%s is refused', (_name, authorization) => {
-    expect(setUp().tokens.identify(authorization)).toBeUndefined();
+  ])('%s is refused and not kept', (_name, authorization) => {
+    const { tokens, cache } = setUp();
+    expect(tokens.identify(authorization)).toBeUndefined();
+    expect(cache.size).toBe(0);
+  });
+
+  test('takes one place, however its header is spelled', () => {
+    const { tokens, cache } = setUp();
+    const token = forge(CLAIMS).slice('Bearer '.length);
+    for (const scheme of ['Bearer', 'bearer', 'BEARER', 'bEaReR']) {
+      for (const spaces of [1, 2, 30]) {
+        const header = scheme + ' '.repeat(spaces) + token;
+        expect(tokens.identify(header)?.userId, header).toBe(CUSTOMER);
+      }
+    }
+    expect(cache.size).toBe(1);
+  });
+
+  test('has one spelling: the bits that its last character leaves unused are zero', () => {
+    const { tokens } = setUp();
+    const genuine = forge(CLAIMS);
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    const spellings = Array.from(alphabet).map((last) => genuine.slice(0, -1) + last);
+    expect(spellings.filter((spelling) => tokens.identify(spelling))).toEqual([genuine]);
+  });
+
+  test('in a header of thousands of spaces is read but not kept', () => {
+    const { tokens, cache } = setUp();
+    const header = forge(CLAIMS).replace(' ', ' '.repeat(3_000));
+    expect(tokens.identify(header)?.userId).toBe(CUSTOMER);
+    expect(cache.size).toBe(0);
   });
 
   test('that was changed in one character is refused, though the genuine one is cached', () => {
@@ -101,21 +135,24 @@ describe('a token', () => {
 });
 
 describe('the cache', () => {
-  const entry = { identity: { userId: CUSTOMER, role: 'customer' }, expiresAt: 10 } as const;
+  const verified = { identity: { userId: CUSTOMER, role: 'customer' }, expiresAt: 10 } as const;
 
-  test('never holds more than its bound; the oldest leaves first (I9)', () => {
-    const cache = new TokenCache(2);
-    for (const token of ['a', 'b', 'c']) cache.add(token, entry);
-    expect(cache.size).toBe(2);
-    expect(cache.find('a', 0)).toBeUndefined();
-    expect(cache.find('b', 0)).toBe(entry.identity);
-    expect(cache.find('c', 0)).toBe(entry.identity);
+  test('never holds more than its bound, and what nobody asks for leaves (I9)', () => {
+    const cache = new TokenCache(10);
+    for (let n = 0; n < 100; n += 1) {
+      cache.add(`token ${n}`, verified);
+      expect(cache.size).toBeLessThanOrEqual(10);
+    }
+    expect(cache.find('token 0')).toBeUndefined();
+    expect(cache.find('token 99')).toBe(verified);
   });
 
-  test('drops what it finds expired', () => {
-    const cache = new TokenCache(2);
-    cache.add('a', entry);
-    expect(cache.find('a', 10)).toBeUndefined();
-    expect(cache.size).toBe(0);
+  test('keeps a token in use, however many others pass by', () => {
+    const cache = new TokenCache(10);
+    cache.add('in use', verified);
+    for (let n = 0; n < 100; n += 1) {
+      cache.add(`token ${n}`, verified);
+      expect(cache.find('in use'), `after ${n}`).toBe(verified);
+    }
   });
 });

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 
 import { describe, expect, test } from 'vitest';
 
 import { expectInvalid, expectProblem } from './expect-problem.ts';
-import { productId, TestApp } from './fake-ports.ts';
+import { productId, SECRET, TestApp } from './fake-ports.ts';
 
 describe('X-Request-Id', () => {
   test.each(['a', '~'.repeat(128), '!"#$%'])('%j is taken and sent back', async (id) => {
@@ -86,6 +87,33 @@ function exchange(port: number, bytes: string): Promise<string> {
   });
 }
 
+/** From here on orders wait for the gate; `entered` says that one does. */
+function holdOrders(fake: TestApp) {
+  const gate = Promise.withResolvers<void>();
+  const entered = Promise.withResolvers<void>();
+  fake.gateway.gate = () => {
+    entered.resolve();
+    return gate.promise;
+  };
+  return { gate, entered };
+}
+
+/** An order of a client that keeps its connection. */
+function orderBytes(fake: TestApp): string {
+  const body = JSON.stringify({ items: [{ product_id: productId(1), quantity: 1 }] });
+  const head = [
+    'POST /orders HTTP/1.1',
+    'host: x',
+    `authorization: ${fake.customer.authorization}`,
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** How long a close may take that nothing but a bound can end, milliseconds. */
+const CLOSE_MS_MAX = 4_000;
+
 describe('on a socket', () => {
   test('bytes that are no HTTP get a problem with a request id', async () => {
     const { port, close } = await listening(new TestApp());
@@ -107,25 +135,12 @@ describe('on a socket', () => {
   test('while closing, what was accepted is answered and what comes later is told to go', async () => {
     const fake = new TestApp();
     const { port, close } = await listening(fake);
-    const gate = Promise.withResolvers<void>();
-    const entered = Promise.withResolvers<void>();
-    fake.gateway.gate = () => {
-      entered.resolve();
-      return gate.promise;
-    };
-    const body = JSON.stringify({ items: [{ product_id: productId(1), quantity: 1 }] });
-    const head = [
-      'POST /orders HTTP/1.1',
-      'host: x',
-      `authorization: ${fake.customer.authorization}`,
-      'content-type: application/json',
-      `content-length: ${body.length}`,
-    ];
+    const { gate, entered } = holdOrders(fake);
     const socket = connect(port, '127.0.0.1');
     const ended = once(socket, 'close');
     let received = '';
     socket.on('data', (chunk) => (received += String(chunk)));
-    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+    socket.write(orderBytes(fake));
     await entered.promise;
     const closed = close();
     socket.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n');
@@ -137,5 +152,48 @@ describe('on a socket', () => {
     expect(received).toMatch(/^HTTP\/1\.1 201 Created\r\n/);
     expect(received).toContain('"code":"shutting-down"');
     expect(received).toMatch(/\r\nretry-after: 2\r\n/);
+  });
+
+  test('a clean stop answers what is in flight and does not wait for its client to hang up', async () => {
+    const fake = new TestApp();
+    const { port, close } = await listening(fake);
+    const { gate, entered } = holdOrders(fake);
+    const answered = exchange(port, orderBytes(fake));
+    await entered.promise;
+    const closed = close();
+    // By then Node has closed what was idle: this connection was not.
+    const { server } = await fake.app;
+    await expect.poll(() => server.listening).toBe(false);
+    gate.resolve();
+    const start = performance.now();
+    await closed;
+    expect(performance.now() - start).toBeLessThan(CLOSE_MS_MAX);
+    const received = await answered;
+    expect(received).toMatch(/^HTTP\/1\.1 201 Created\r\n/);
+    expect(received).toMatch(/\}$/);
+  });
+
+  test.each([
+    ['stops half-way through its headers', 'GET / HTTP/1.1\r\nhost'],
+    ['stops half-way through its body', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n1'],
+  ])('a client that %s holds a clean stop up for a bounded time (I9)', async (_name, bytes) => {
+    const settings = {
+      jwtSecret: SECRET,
+      jwtTtlSeconds: 60,
+      requestTimeoutMs: 100,
+      trustProxy: false,
+    };
+    const fake = new TestApp({ settings });
+    const { port, close } = await listening(fake);
+    const app = await fake.app;
+    const connected = once(app.server, 'connection');
+    const received = exchange(port, bytes);
+    const [socket]: Socket[] = await connected;
+    // A connection that has sent nothing yet would be closed as an idle one.
+    await expect.poll(() => socket?.bytesRead).toBe(bytes.length);
+    const start = performance.now();
+    await close();
+    expect(performance.now() - start).toBeLessThan(CLOSE_MS_MAX);
+    await received;
   });
 });

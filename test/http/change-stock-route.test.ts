@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ChangeStockOutcome } from '../../src/domain/outcome.ts';
 import { expectInvalid, expectProblem } from './expect-problem.ts';
 import { ADMIN, makeProduct, MERCHANT, OTHER_MERCHANT, productId, TestApp } from './fake-ports.ts';
+import { widestJson } from './widest-json.ts';
 
 const URL = `/products/${productId(1)}/stock`;
 const DRAFT_URL = `/products/${productId(2)}/stock`;
@@ -97,7 +98,8 @@ describe('every other outcome has its answer (I8)', () => {
 const untouched = setUp();
 
 test.each([
-  ['nothing', {}, ['delta', 'reason']],
+  ['nothing, naming the first', {}, ['delta']],
+  ['two mistakes, naming the first', { delta: 0, reason: '' }, ['delta']],
   ['delta 0', { ...BODY, delta: 0 }, ['delta']],
   ['delta -0', { ...BODY, delta: -0 }, ['delta']],
   ['delta as text', { ...BODY, delta: '5' }, ['delta']],
@@ -112,6 +114,16 @@ test.each([
   const { app, merchant } = untouched;
   expect(expectInvalid(await app.post(URL, body, merchant))).toEqual(paths);
   expect(app.gateway.changed).toEqual([]);
+});
+
+test('the widest spelling of a change is read, and nothing over 4 KiB', async () => {
+  const { app, merchant } = setUp();
+  const headers = { ...merchant, 'content-type': 'application/json' };
+  const payload = widestJson({ delta: -1_000_000_000, reason: '\u{1f600}'.repeat(200) });
+  const response = await app.send({ method: 'POST', url: URL, payload, headers });
+  expect(response.statusCode).toBe(200);
+  const large = await app.post(URL, { ...BODY, reason: 'x'.repeat(4_096) }, merchant);
+  expectProblem(large, 'body-too-large');
 });
 
 test('a malformed id or key is refused', async () => {

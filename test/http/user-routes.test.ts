@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DUMMY_PASSWORD_HASH } from '../../src/http/password-hash.ts';
 import { expectInvalid, expectProblem } from './expect-problem.ts';
 import { ADMIN, CUSTOMER, NOW, TestApp, userId } from './fake-ports.ts';
+import { widestJson } from './widest-json.ts';
 
 const ANN = { username: 'ann', email: 'Ann@Example.test', password: 'correct horse' };
 const LOGIN = { email: 'ann@example.test', password: ANN.password };
@@ -39,7 +40,7 @@ describe('POST /users/register', () => {
   });
 
   test.each([
-    ['nothing', {}, ['email', 'password', 'username']],
+    ['nothing, naming the first', {}, ['username']],
     ['a short name', { ...ANN, username: 'ab' }, ['username']],
     ['a long name', { ...ANN, username: 'a'.repeat(41) }, ['username']],
     ['a name with a space', { ...ANN, username: 'a nn' }, ['username']],
@@ -81,10 +82,48 @@ describe('POST /users/login', () => {
 
   test('refuses a body that cannot be looked up', async () => {
     const app = new TestApp();
-    const body = { email: 'a\u0000', password: '', remember: true };
-    const paths = expectInvalid(await app.post('/users/login', body));
-    expect(paths).toEqual(['email', 'password', 'remember']);
+    const bodies: [object, string][] = [
+      [{ ...LOGIN, email: 'a\u0000' }, 'email'],
+      [{ ...LOGIN, password: '' }, 'password'],
+      [{ ...LOGIN, remember: true }, 'remember'],
+    ];
+    for (const [body, path] of bodies) {
+      expect(expectInvalid(await app.post('/users/login', body))).toEqual([path]);
+    }
   });
+});
+
+describe.each(['/users/register', '/users/login'])('what a stranger sends to %s', (url) => {
+  const app = new TestApp();
+
+  test('is refused at its first mistake (I9)', async () => {
+    const unknown = Object.fromEntries(Array.from({ length: 900 }, (_, n) => [`k${n}`, 0]));
+    const body = url === '/users/login' ? LOGIN : ANN;
+    expect(expectInvalid(await app.post(url, { ...body, ...unknown }))).toEqual(['k0']);
+  });
+
+  test('is refused unread over 8 KiB', async () => {
+    const response = await app.post(url, { ...ANN, password: 'x'.repeat(8_192) });
+    expectProblem(response, 'body-too-large');
+  });
+});
+
+test('the widest spelling of an account is read', async () => {
+  const app = new TestApp();
+  const headers = { 'content-type': 'application/json' };
+  const password = '\u{1f600}'.repeat(200);
+  const account = {
+    username: 'a'.repeat(40),
+    email: `${'a'.repeat(64)}@${'b'.repeat(60)}.${'c'.repeat(60)}.${'d'.repeat(60)}.test`,
+    password,
+  };
+  const register = { method: 'POST', url: '/users/register', headers } as const;
+  const made = await app.send({ ...register, payload: widestJson(account) });
+  expect(made.statusCode).toBe(201);
+  const payload = widestJson({ email: '\u{1f600}'.repeat(254), password });
+  expect(payload.length).toBeGreaterThan(5_500);
+  const login = await app.send({ method: 'POST', url: '/users/login', headers, payload });
+  expectProblem(login, 'bad-credentials');
 });
 
 describe('reading accounts', () => {
