@@ -21,20 +21,20 @@ export interface Round {
   readonly engine: number;
 }
 
-export interface Summary {
+interface Summary {
   readonly median: number;
   readonly min: number;
   readonly max: number;
 }
 
-export function summarise(values: readonly number[]): Summary {
+function summarise(values: readonly number[]): Summary {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
   const median = (at(sorted, Math.ceil(middle) - 1) + at(sorted, Math.floor(middle))) / 2;
   return { median, min: at(sorted, 0), max: at(sorted, sorted.length - 1) };
 }
 
-export function rawBest(round: Round): number {
+function rawBest(round: Round): number {
   return Math.max(...Object.values(round.raw));
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openCommitSession } from '../../src/db/commit-session.ts';
+import { openCommitSession, renewStaging } from '../../src/db/commit-session.ts';
 import { acquireEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -46,6 +46,21 @@ describe('a commit session', () => {
     await plain.end();
     const session = await open(database.url);
     expect(await setting(session, 'synchronous_commit')).toBe('on');
+    await session.end();
+  });
+
+  it('does not hold back the transaction ids of the server for as long as it lives', async () => {
+    const session = await open(database.url);
+    const age = async () => {
+      const { rows } = await session.query<{ age: number }>(
+        "SELECT age(relfrozenxid) AS age FROM pg_class WHERE oid = 'pg_temp.batch_rows'::regclass",
+      );
+      return rows[0]?.age ?? Number.NaN;
+    };
+    for (let n = 0; n < 20; n += 1) await database.query('SELECT txid_current()');
+    expect(await age()).toBeGreaterThanOrEqual(20);
+    await renewStaging(session);
+    expect(await age()).toBeLessThan(20);
     await session.end();
   });
 
