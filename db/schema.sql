@@ -89,8 +89,7 @@ CREATE TABLE orders (
   created_at     timestamptz NOT NULL,
   expires_at     timestamptz NOT NULL
 );
--- Orders of one customer at the same microsecond are few: they are sorted by id after the look-up.
-CREATE INDEX orders_user_idx ON orders (user_id, created_at DESC);
+CREATE INDEX orders_user_idx ON orders (user_id, created_at DESC, id DESC);
 -- Orders arrive nearly sorted by time: a block range index costs nothing and finds the newest.
 CREATE INDEX orders_created_idx ON orders USING brin (created_at) WITH (pages_per_range = 32);
 
