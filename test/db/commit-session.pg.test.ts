@@ -61,10 +61,10 @@ describe('a commit session', () => {
     const old = await age();
     expect(old).toBeGreaterThanOrEqual(20);
     // Transactions of other test files may hold the new one back for a moment.
-    await until(async () => {
+    await until('a younger staging table', async () => {
       await renewStaging(session);
       return (await age()) < old;
-    }, 'a younger staging table');
+    });
     await session.end();
   });
 
