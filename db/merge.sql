@@ -17,7 +17,8 @@ CREATE FUNCTION merge_batch(
   p_owners        integer[], -- ascending; the owner and those of every product touched
   p_orders        integer,
   p_rows          integer,   -- all staged rows
-  p_keyed         integer    -- stock changes with a key
+  p_changes       integer,   -- stock changes
+  p_keyed         integer    -- those with a key
 ) RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v_now        timestamptz := clock_timestamp();
@@ -99,38 +100,47 @@ BEGIN
   PERFORM FROM products
     WHERE id IN (SELECT product_id FROM pg_temp.batch_rows) ORDER BY id FOR NO KEY UPDATE;
 
-  -- (12) Ledger and stock: the stock changes, then the sales of each product as one move. The
-  -- product takes over what its last move left.
-  WITH moves AS (
-    SELECT product_id, id, quantity AS delta, 'change'::ledger_kind AS kind, name AS reason,
-           user_id AS author, NULL::bigint AS sequence
-      FROM pg_temp.batch_rows WHERE kind IN ('s', 'k')
-    UNION ALL
-    SELECT product_id, NULL, -sum(quantity)::bigint, 'sale', NULL, NULL, max(sequence)
-      FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') GROUP BY product_id
-  ), placed AS (
-    SELECT m.*,
-           p.stock_version + row_number() OVER w AS stock_version,
-           p.stock + sum(m.delta) OVER w AS stock_after
-      FROM moves m JOIN products p ON p.id = m.product_id
-    WINDOW w AS (PARTITION BY m.product_id ORDER BY m.kind = 'sale', m.id ROWS UNBOUNDED PRECEDING)
-  ), ledger AS (
-    INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind,
-                              owner_id, batch_no, reason, author, created_at)
-    SELECT product_id, stock_version, delta, stock_after, kind, p_owner, p_no, reason, author, v_now
-      FROM placed
-  ), remembered AS (
-    UPDATE keyed_effects k SET stock_after = placed.stock_after FROM placed WHERE k.id = placed.id
-  ), stocked AS (
+  -- (12) Stock and ledger: each change is a move of its own, in the order of the ids, ...
+  IF p_changes > 0 THEN
+    WITH placed AS (
+      SELECT r.id, r.product_id, r.quantity AS delta, r.name AS reason, r.user_id AS author,
+             p.stock_version + row_number() OVER w AS stock_version,
+             p.stock + sum(r.quantity) OVER w AS stock_after
+        FROM pg_temp.batch_rows r JOIN products p ON p.id = r.product_id
+       WHERE r.kind IN ('s', 'k')
+      WINDOW w AS (PARTITION BY r.product_id ORDER BY r.id ROWS UNBOUNDED PRECEDING)
+    ), stocked AS (
+      UPDATE products p
+         SET stock = last.stock_after, stock_version = last.stock_version
+        FROM (SELECT DISTINCT ON (product_id) product_id, stock_after, stock_version
+                FROM placed ORDER BY product_id, stock_version DESC) last
+       WHERE p.id = last.product_id
+    ), ledger AS (
+      INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind,
+                                owner_id, batch_no, reason, author, created_at)
+      SELECT product_id, stock_version, delta, stock_after, 'change', p_owner, p_no, reason, author,
+             v_now
+        FROM placed
+    ), remembered AS (
+      UPDATE keyed_effects k SET stock_after = placed.stock_after FROM placed WHERE k.id = placed.id
+    )
+    SELECT jsonb_object_agg(id, stock_after) INTO v_stock FROM placed;
+  END IF;
+
+  -- ... and all sales of a product in this batch are one.
+  WITH sold AS (
     UPDATE products p
-       SET stock = last.stock_after,
-           stock_version = last.stock_version,
-           sequence = greatest(p.sequence, last.sequence)
-      FROM (SELECT DISTINCT ON (product_id) product_id, stock_after, stock_version, sequence
-              FROM placed ORDER BY product_id, stock_version DESC) last
-     WHERE p.id = last.product_id
+       SET stock = p.stock - sales.units,
+           stock_version = p.stock_version + 1,
+           sequence = greatest(p.sequence, sales.sequence)
+      FROM (SELECT product_id, sum(quantity)::bigint AS units, max(sequence) AS sequence
+              FROM pg_temp.batch_rows WHERE kind IN ('o', 'l') GROUP BY product_id) sales
+     WHERE p.id = sales.product_id
+    RETURNING p.id, p.stock_version, sales.units, p.stock
   )
-  SELECT jsonb_object_agg(id, stock_after) INTO v_stock FROM placed WHERE id IS NOT NULL;
+  INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind,
+                            owner_id, batch_no, created_at)
+  SELECT id, stock_version, -units, stock, 'sale', p_owner, p_no, v_now FROM sold;
 
   IF v_stock IS NULL AND v_duplicates = '{}' THEN
     RETURN NULL;

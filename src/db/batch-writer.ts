@@ -16,16 +16,17 @@ import type pg from 'pg';
 import type { Batch, Committed } from '../domain/batch.ts';
 import { encodeBatch, STAGING_COLUMNS } from './copy-encoder.ts';
 
-/** Constant but for six integers, which are checked to be integers. */
+/** Constant but for integers, which are checked to be integers. */
 function transactionSql(batch: Batch, rows: number): string {
   const { ownerId, no, owners, orders, stockChanges } = batch;
   const keyed = stockChanges.filter((change) => change.keyed).length;
-  const numbers = [ownerId, no, ...owners, orders.length, rows, keyed];
+  const counts = [orders.length, rows, stockChanges.length, keyed];
+  const numbers = [ownerId, no, ...owners, ...counts];
   if (!numbers.every(Number.isSafeInteger)) throw new Error('a batch is named by integers');
   return (
     `BEGIN ISOLATION LEVEL READ COMMITTED;` +
     `COPY pg_temp.batch_rows (${STAGING_COLUMNS}) FROM STDIN;` +
-    `SELECT merge_batch(${ownerId}, ${no}, '{${owners.join()}}', ${orders.length}, ${rows}, ${keyed});` +
+    `SELECT merge_batch(${ownerId}, ${no}, '{${owners.join()}}', ${counts.join()});` +
     `COMMIT`
   );
 }
