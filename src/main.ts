@@ -18,7 +18,13 @@ import { createOrderReader } from './db/order-reader.ts';
 import { createPool } from './db/pool.ts';
 import { createProductReader } from './db/product-reader.ts';
 import { applySchema } from './db/schema.ts';
-import { DEMO_ACCOUNTS, DEMO_PASSWORD, HOT_PRODUCT_ID, seedDemoShop } from './db/seed.ts';
+import {
+  DEMO_ACCOUNTS,
+  DEMO_PASSWORD,
+  HOT_PRODUCT_ID,
+  hasDemoShop,
+  seedDemoShop,
+} from './db/seed.ts';
 import type { Readiness } from './domain/ports.ts';
 import { explain } from './explain.ts';
 import { buildApp } from './http/build-app.ts';
@@ -113,15 +119,16 @@ async function serve(database: OpenDatabase): Promise<void> {
 async function prepare(databaseUrl: string, passwords: PasswordHashing): Promise<void> {
   progress('checking the schema');
   const connection = { databaseUrl, applicationName: 'hedonify-schema' };
-  const seeded = await withClient(connection, async (client) => {
+  const hasDemo = await withClient(connection, async (client) => {
     await applySchema(client);
     if (!config.seedDemo) return false;
-    return seedDemoShop(client, { hashPassword: (password) => passwords.hash(password) });
+    await seedDemoShop(client, { hashPassword: (password) => passwords.hash(password) });
+    return hasDemoShop(client);
   });
-  if (!seeded) return;
+  if (!hasDemo) return;
   const emails = Object.values(DEMO_ACCOUNTS).map(({ email }) => email);
   const demo = { emails, demo_password: DEMO_PASSWORD, hot_product: HOT_PRODUCT_ID };
-  logger.info(demo, 'made the demo shop');
+  logger.info(demo, 'the demo shop is open');
 }
 
 function readConfig(): Config {

@@ -140,3 +140,12 @@ export async function seedDemoShop(
     throw error;
   }
 }
+
+/** Whether the demo shop lives here: its accounts are worth telling only then. */
+export async function hasDemoShop(client: ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ found: boolean }>(
+    'SELECT EXISTS (SELECT FROM users WHERE id = $1) AS found',
+    [DEMO_ACCOUNTS.customer.id],
+  );
+  return rows[0]?.found === true;
+}

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DEMO_ACCOUNTS, DEMO_PASSWORD, HOT_PRODUCT_ID, seedDemoShop } from '../../src/db/seed.ts';
+import { DEMO_ACCOUNTS, DEMO_PASSWORD, HOT_PRODUCT_ID } from '../../src/db/seed.ts';
+import { hasDemoShop, seedDemoShop } from '../../src/db/seed.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
@@ -27,15 +28,26 @@ async function seed(hash = hashPassword): Promise<boolean> {
   }
 }
 
+async function demoShopIsOpen(): Promise<boolean> {
+  const client = await database.pool.connect();
+  try {
+    return await hasDemoShop(client);
+  } finally {
+    client.release();
+  }
+}
+
 test('a seed that fails leaves the database empty', async () => {
   await expect(seed(() => Promise.reject(new Error('no entropy')))).rejects.toThrow('no entropy');
   expect(await database.query('SELECT FROM users')).toEqual([]);
+  expect(await demoShopIsOpen()).toBe(false);
 });
 
 test('two processes that start together seed an empty database once', async () => {
   hashed = [];
   expect((await Promise.all([seed(), seed()])).toSorted()).toEqual([false, true]);
   expect(hashed).toEqual([DEMO_PASSWORD, DEMO_PASSWORD, DEMO_PASSWORD]);
+  expect(await demoShopIsOpen()).toBe(true);
 });
 
 test('the accounts are the documented ones', async () => {
