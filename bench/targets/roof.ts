@@ -35,6 +35,7 @@ const gateway: OrderGateway = {
     };
     return Promise.resolve({ type: 'accepted', replayed: false, order });
   },
+  unsettledCustomer: () => undefined,
   changeStock: () => Promise.resolve({ type: 'shed', code: 'overloaded' }),
 };
 

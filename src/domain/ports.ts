@@ -33,6 +33,11 @@ export interface ChangeStock {
 export interface OrderGateway {
   placeOrder(request: PlaceOrder): Promise<PlaceOrderOutcome>;
   changeStock(request: ChangeStock): Promise<ChangeStockOutcome>;
+  /**
+   * The customer of an order that was answered `unknown` and is not settled since. Ask before
+   * reading: an order that is not unsettled and not there afterwards did not take effect.
+   */
+  unsettledCustomer(id: OrderId): UserId | undefined;
 }
 
 /** A position in a list that is newest first by (createdAt, id): the last row of the page before. */

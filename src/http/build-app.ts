@@ -73,7 +73,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const passwords = deps.passwords ?? createPasswordHashing();
   const { gateway, catalogue, orders, accounts } = deps;
   addPlaceOrderRoute(app, { gateway, authenticate: required, clock });
-  addOrderReadRoutes(app, { orders, authenticate: required });
+  addOrderReadRoutes(app, { gateway, orders, authenticate: required });
   addProductReadRoutes(app, { catalogue, authenticate: optional });
   addChangeStockRoute(app, { gateway, catalogue, authenticate: required });
   addUserRoutes(app, { accounts, passwords, tokens, authenticate: required });

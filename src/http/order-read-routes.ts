@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 
 import { parseOrderId } from '../domain/ids.ts';
-import type { OrderReader } from '../domain/ports.ts';
+import type { OrderGateway, OrderReader } from '../domain/ports.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
 import { pageSchemaOf, schemaRef } from './json-schema.ts';
@@ -16,6 +16,7 @@ import type { IdParams } from './shared-schemas.ts';
 
 /** What the routes need. */
 export interface OrderReadDeps {
+  readonly gateway: Pick<OrderGateway, 'unsettledCustomer'>;
   readonly orders: OrderReader;
   readonly authenticate: AuthenticateHook;
 }
@@ -37,12 +38,12 @@ const GET = documented({
   auth: 'required',
   params: idParams,
   success: { status: 200, description: 'The order.', schema: schemaRef('Order') },
-  errors: ['order-not-found', 'database-unavailable'],
+  errors: ['order-not-found', 'outcome-unknown', 'database-unavailable'],
 });
 
 /** Adds GET /orders and GET /orders/{id}. */
 export function addOrderReadRoutes(app: FastifyInstance, deps: OrderReadDeps): void {
-  const { orders, authenticate } = deps;
+  const { gateway, orders, authenticate } = deps;
 
   app.get<{ Querystring: ListOrdersQuery }>(
     '/orders',
@@ -62,7 +63,13 @@ export function addOrderReadRoutes(app: FastifyInstance, deps: OrderReadDeps): v
     async (request, reply) => {
       const { userId, role } = identityOf(request);
       const id = parseOrderId(request.params.id);
-      const order = id === undefined ? undefined : await orders.findOrder(id);
+      if (id === undefined) return sendProblem(reply, 'order-not-found');
+      // Asked before the read: what settles in between is then there to be read.
+      const customer = gateway.unsettledCustomer(id);
+      const order = await orders.findOrder(id);
+      if (order === undefined && customer === userId) {
+        return sendProblem(reply, 'outcome-unknown', { orderId: id });
+      }
       // Somebody else's order is answered as none, so that ids cannot be probed.
       const visible = order !== undefined && (order.userId === userId || role === 'admin');
       return visible ? orderJson(order) : sendProblem(reply, 'order-not-found');

@@ -2,17 +2,17 @@
  * The OrderGateway of one HTTP thread: names each request, sends it to the shard that owns its
  * products, and turns the shard's answer - or its absence - into an outcome.
  *
- * Owns: the requests without an answer, the groups not yet posted. Does not own: any decision.
+ * Owns: the requests without an answer, the orders answered `unknown`, the groups not yet posted. Does not own: any decision.
  * Neighbours: HTTP calls it; each shard is one MessagePort (domain/wire.ts).
  *
  * I8 one final answer: a request leaves `#waiting` exactly once, by an answer or by its deadline;
- *    a later answer finds nobody and is dropped.
+ *    a later answer finds nobody and settles what reading the order is told.
  * I9 every request has a deadline; at most `waitingMax` wait.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { unreachable } from '../domain/errors.ts';
 import { partitionOf, shardOf } from '../domain/ids.ts';
-import type { ProductId } from '../domain/ids.ts';
+import type { OrderId, ProductId, UserId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { ChangeStockOutcome, PlaceOrderOutcome, ShedCode } from '../domain/outcome.ts';
 import type { ChangeStock, OrderGateway, PlaceOrder } from '../domain/ports.ts';
@@ -64,6 +64,9 @@ export class Router implements OrderGateway {
   readonly #sweep: NodeJS.Timeout;
   /** Empty until the shards are ready. */
   #ports: readonly MessagePort[] = [];
+  /** Orders answered `unknown` whose shard has not answered yet, by request and by id. */
+  readonly #late = new Map<number, PlaceCommand>();
+  readonly #unsettled = new Map<OrderId, { readonly userId: UserId; requests: number }>();
   #groups: Command[][] = [];
   #postScheduled = false;
   #lastN = 0;
@@ -154,10 +157,14 @@ export class Router implements OrderGateway {
     });
   }
 
+  unsettledCustomer(id: OrderId): UserId | undefined {
+    return this.#unsettled.get(id)?.userId;
+  }
+
   #closedOrFull(): { readonly type: 'shed'; readonly code: ShedCode } | null {
     if (this.#closed !== null) return { type: 'shed', code: this.#closed };
-    if (this.#waiting.size >= this.#options.waitingMax) return { type: 'shed', code: 'overloaded' };
-    return null;
+    const unanswered = this.#waiting.size + this.#late.size;
+    return unanswered < this.#options.waitingMax ? null : { type: 'shed', code: 'overloaded' };
   }
 
   #shardOf(productId: ProductId | undefined): number {
@@ -194,14 +201,43 @@ export class Router implements OrderGateway {
     for (const [n, waiter] of this.#waiting) {
       if (now - waiter.command.receivedAt < this.#options.requestTimeoutMs) return;
       this.#waiting.delete(n);
-      if (waiter.kind === 'place') waiter.resolve({ type: 'unknown', orderId: waiter.command.id });
-      else waiter.resolve({ type: 'unknown', orderId: null });
+      if (waiter.kind === 'place') {
+        const { command } = waiter;
+        this.#remember(command);
+        waiter.resolve({ type: 'unknown', orderId: command.id });
+      } else {
+        waiter.resolve({ type: 'unknown', orderId: null });
+      }
     }
+  }
+
+  #remember(command: PlaceCommand): void {
+    this.#late.set(command.n, command);
+    const unsettled = this.#unsettled.get(command.id);
+    if (unsettled === undefined) {
+      this.#unsettled.set(command.id, { userId: command.userId, requests: 1 });
+    } else {
+      unsettled.requests += 1;
+    }
+  }
+
+  /** Every late request for an order must have its answer: one may commit what another did not. */
+  #settleLate(n: number): void {
+    const command = this.#late.get(n);
+    if (command === undefined) return;
+    this.#late.delete(n);
+    const unsettled = this.#unsettled.get(command.id);
+    if (unsettled === undefined) return;
+    unsettled.requests -= 1;
+    if (unsettled.requests === 0) this.#unsettled.delete(command.id);
   }
 
   #settle(answer: Answer): void {
     const waiter = this.#waiting.get(answer.n);
-    if (waiter === undefined) return;
+    if (waiter === undefined) {
+      this.#settleLate(answer.n);
+      return;
+    }
     this.#waiting.delete(answer.n);
     if (waiter.kind === 'place') waiter.resolve(placeOutcome(answer, waiter));
     else waiter.resolve(changeOutcome(answer));

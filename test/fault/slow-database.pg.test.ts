@@ -49,6 +49,8 @@ it('goes on selling beside a commit that hangs, then ends and settles it by a re
   expect(beside.status).toBe(201);
   const { status, body } = await unknown;
   expect({ status, code: body['code'] }).toEqual({ status: 503, code: 'outcome-unknown' });
+  const read = await first.customer.read(url, String(body['order_id']));
+  expect(read).toMatchObject({ status: 503, body: { code: 'outcome-unknown' } });
 
   expect(await server.exited).toEqual([1, null]);
   expect(server.log).toContain('PostgreSQL has not answered for');
@@ -57,6 +59,8 @@ it('goes on selling beside a commit that hangs, then ends and settles it by a re
   const settled = await first.customer.order(server.url, first.order);
   expect(settled.status).toBe(201);
   expect(settled.body['id']).toBe(body['order_id']);
+  const there = await first.customer.read(server.url, String(body['order_id']));
+  expect(there).toMatchObject({ status: 200, body: settled.body });
   expect(await server.stop()).toBe(0);
 });
 

@@ -100,6 +100,13 @@ class FakeGateway implements OrderGateway {
     return this.placeOutcome;
   }
 
+  /** Orders that were answered `unknown`, by id, with their customer. */
+  readonly unsettled = new Map<string, UserId>();
+
+  unsettledCustomer(id: string): UserId | undefined {
+    return this.unsettled.get(id);
+  }
+
   async changeStock(request: ChangeStock): Promise<ChangeStockOutcome> {
     this.changed.push(request);
     return this.stockOutcome;

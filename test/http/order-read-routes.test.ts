@@ -34,6 +34,19 @@ describe('GET /orders/{id}', () => {
     expectProblem(none, 'order-not-found');
   });
 
+  test('says that your order is not settled yet, and shows it as soon as it is there', async () => {
+    const app = setUp();
+    app.gateway.unsettled.set(orderId(1), app.orders.rows[0]?.userId ?? STRANGER);
+    app.gateway.unsettled.set(orderId(98), app.orders.rows[0]?.userId ?? STRANGER);
+    app.gateway.unsettled.set(orderId(99), STRANGER);
+    const unsettled = await app.get(`/orders/${orderId(98)}`, app.customer);
+    expect(expectProblem(unsettled, 'outcome-unknown')).toMatchObject({ order_id: orderId(98) });
+    const theirs = await app.get(`/orders/${orderId(99)}`, app.customer);
+    expectProblem(theirs, 'order-not-found');
+    const there = await app.get(`/orders/${orderId(1)}`, app.customer);
+    expect(there.statusCode).toBe(200);
+  });
+
   test('shows every order to an admin', async () => {
     const app = setUp();
     const response = await app.get(`/orders/${orderId(4)}`, app.bearer(ADMIN, 'admin'));

@@ -72,10 +72,19 @@ export class Customer {
         items: order.items.map(([product_id, quantity]) => ({ product_id, quantity })),
       }),
     });
-    const body: unknown = await response.json();
-    if (typeof body !== 'object' || body === null) throw new Error('the answer is no object');
-    return { status: response.status, headers: response.headers, body: { ...body } };
+    return answered(response);
   }
+
+  async read(serverUrl: string, orderId: string): Promise<Answered> {
+    const headers = { authorization: `Bearer ${this.#token}` };
+    return answered(await fetch(`${serverUrl}/orders/${orderId}`, { headers }));
+  }
+}
+
+async function answered(response: Response): Promise<Answered> {
+  const body: unknown = await response.json();
+  if (typeof body !== 'object' || body === null) throw new Error('the answer is no object');
+  return { status: response.status, headers: response.headers, body: { ...body } };
 }
 
 /** Adds stock as the merchant; resolves with the HTTP status. */

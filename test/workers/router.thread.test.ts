@@ -301,6 +301,22 @@ describe('no answer by the deadline (I8, I9)', () => {
     expect(await late).toEqual({ type: 'unknown', orderId: overdue?.id });
   });
 
+  it('keeps the order unsettled until every late request for it has its answer', async () => {
+    const router = openRouter({ requestTimeoutMs });
+    const id = effectId(customer, 'k');
+    const both = [1, 2].map(() => router.placeOrder(order({ idempotencyKey: 'k' })));
+    const commands = await commandsAtEndOfTurn(0);
+    expect(router.unsettledCustomer(id)).toBeUndefined();
+    await Promise.all(both);
+    expect(router.unsettledCustomer(id)).toBe(customer);
+    const [first, second] = commands.map(({ n }) => n);
+    answer(0, [{ n: second ?? 0, type: 'shed', code: 'overloaded' }]);
+    await endOfTurn();
+    expect(router.unsettledCustomer(id)).toBe(customer);
+    answer(0, [accepted(first ?? 0)]);
+    while (router.unsettledCustomer(id) !== undefined) await endOfTurn();
+  });
+
   it('does not touch a request that is not overdue yet', async () => {
     const router = openRouter({ requestTimeoutMs });
     const first = router.placeOrder(order());
