@@ -3,18 +3,16 @@
  * stops the transaction with triggers of this test that wait for a lock the test holds, and the one
  * point between threads is hit by a preloaded module.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { ServerProcess } from '../support/server.ts';
 import { expectCleanAudit, makeProducts, productIds } from '../support/shop.ts';
+import { until } from '../support/until.ts';
 import { Journal } from './journal.ts';
 
 const GATE = 471_147;
 const CUSTOMERS = 32;
-const POLL_MS = 10;
-const WAIT_MS_MAX = 5000;
 const DIE_BEFORE_ANSWER = new URL('./die-before-answer.ts', import.meta.url).href;
 
 const GATES_SQL = /* sql */ `
@@ -58,14 +56,6 @@ async function disarmGates(): Promise<void> {
   await database.query('ALTER TABLE commit_batches DISABLE TRIGGER USER');
 }
 
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + WAIT_MS_MAX;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`${what} did not happen in time`);
-    await delay(POLL_MS);
-  }
-}
-
 async function countAll(sql: string): Promise<number> {
   const [row] = await database.query<{ n: number }>(`SELECT count(*)::integer AS n FROM ${sql}`);
   return row?.n ?? 0;
@@ -85,7 +75,7 @@ async function crashAt(
   try {
     await gate.query('SELECT pg_advisory_lock($1)', [GATE]);
     const load = journal.load(server.url, { customers: CUSTOMERS });
-    await until(async () => (await transactionsAtGate()) > 0, `a commit at ${point}`);
+    await until(`a commit at ${point}`, async () => (await transactionsAtGate()) > 0);
     hits.push(point);
     const openGate = async () => {
       await gate.query('SELECT pg_advisory_unlock_all()');
@@ -115,7 +105,7 @@ describe('kill -9 of the server', () => {
     await crashAt('after_copy', async ({ server, openGate }) => {
       await server.kill();
       await openGate();
-      await until(async () => (await transactionsAtGate()) === 0, 'the end of the transaction');
+      await until('the end of the transaction', async () => (await transactionsAtGate()) === 0);
     });
     await expectRecovery();
   });
@@ -126,7 +116,7 @@ describe('kill -9 of the server', () => {
       await server.kill();
       const next = await ServerProcess.start({ databaseUrl: database.url });
       await openGate();
-      await until(async () => (await transactionsAtGate()) === 0, 'the end of the transaction');
+      await until('the end of the transaction', async () => (await transactionsAtGate()) === 0);
       expect(await countAll('orders')).toBe(ordersBefore);
       await next.kill();
     });
@@ -150,7 +140,7 @@ describe('kill -9 of the server', () => {
     await crashAt('before_commit', async ({ server, openGate }) => {
       await server.kill();
       await openGate();
-      await until(async () => (await countAll('orders')) > ordersBefore, 'the late COMMIT');
+      await until('the late COMMIT', async () => (await countAll('orders')) > ordersBefore);
     });
     await expectRecovery();
   });
@@ -160,7 +150,7 @@ describe('kill -9 of the server', () => {
     await crashAt('before_commit', async ({ server, openGate }) => {
       server.signal('SIGSTOP');
       await openGate();
-      await until(async () => (await countAll('orders')) > ordersBefore, 'the COMMIT');
+      await until('the COMMIT', async () => (await countAll('orders')) > ordersBefore);
       hits.push('after_commit');
       await server.kill();
     });
