@@ -61,7 +61,6 @@ type Waiter =
 export class Router implements OrderGateway {
   readonly #options: RouterOptions;
   readonly #waiting = new Map<number, Waiter>();
-  readonly #sweep: NodeJS.Timeout;
   /** Empty until the shards are ready. */
   #ports: readonly MessagePort[] = [];
   /** Orders answered `unknown` whose shard has not answered yet, by request and by id. */
@@ -75,7 +74,8 @@ export class Router implements OrderGateway {
 
   constructor(options: RouterOptions) {
     this.#options = options;
-    this.#sweep = setInterval(() => this.#expire(Date.now()), SWEEP_MS).unref();
+    // Never cleared: whoever still waits when the router closes has a deadline too.
+    setInterval(() => this.#expire(Date.now()), SWEEP_MS).unref();
   }
 
   /** Requests without an answer. */
@@ -98,7 +98,6 @@ export class Router implements OrderGateway {
   /** New requests are shed with `code`; those under way get their answers. */
   close(code: ShedCode): void {
     this.#closed = code;
-    clearInterval(this.#sweep);
   }
 
   placeOrder(request: PlaceOrder): Promise<PlaceOrderOutcome> {

@@ -317,6 +317,13 @@ describe('no answer by the deadline (I8, I9)', () => {
     while (router.unsettledCustomer(id) !== undefined) await endOfTurn();
   });
 
+  it('comes also to a request that waits when the router closes', async () => {
+    const router = openRouter({ requestTimeoutMs });
+    const waiting = router.placeOrder(order({ idempotencyKey: 'k' }));
+    router.close('shutting-down');
+    expect(await waiting).toEqual({ type: 'unknown', orderId: effectId(customer, 'k') });
+  });
+
   it('does not touch a request that is not overdue yet', async () => {
     const router = openRouter({ requestTimeoutMs });
     const first = router.placeOrder(order());
