@@ -29,8 +29,8 @@ export interface CommitSessionOptions {
   readonly statementTimeoutMs: number;
 }
 
-/** Rejects when the server cannot be reached or does not keep what it acknowledged. */
-export async function openCommitSession(options: CommitSessionOptions): Promise<pg.Client> {
+/** A session of a shard, bounded in time. Rejects when the server cannot be reached. */
+export async function openShardSession(options: CommitSessionOptions): Promise<pg.Client> {
   const client = new pg.Client({
     connectionString: options.databaseUrl,
     application_name: options.applicationName,
@@ -45,6 +45,12 @@ export async function openCommitSession(options: CommitSessionOptions): Promise<
       `SET idle_in_transaction_session_timeout = ${timeoutMs}`,
   );
   await client.query(PATIENCE_SQL);
+  return client;
+}
+
+/** Rejects also when the server does not keep what it acknowledged. */
+export async function openCommitSession(options: CommitSessionOptions): Promise<pg.Client> {
+  const client = await openShardSession(options);
   const settings = await client.query<{ name: string; setting: string }>(DURABILITY_SQL);
   for (const { name, setting } of settings.rows) {
     if (setting !== 'on') {

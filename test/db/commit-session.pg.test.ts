@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openCommitSession, renewStaging } from '../../src/db/commit-session.ts';
+import { openCommitSession, openShardSession, renewStaging } from '../../src/db/commit-session.ts';
 import { acquireEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -65,6 +65,18 @@ describe('a commit session', () => {
       await renewStaging(session);
       return (await age()) < old;
     });
+    await session.end();
+  });
+
+  it('is what a shard reads with too, but for the staging table', async () => {
+    const session = await openShardSession({
+      databaseUrl: database.url,
+      applicationName: 'reader',
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    });
+    expect(await setting(session, 'statement_timeout')).toBe(`${STATEMENT_TIMEOUT_MS}ms`);
+    const staging = await session.query("SELECT to_regclass('pg_temp.batch_rows') AS name");
+    expect(staging.rows).toEqual([{ name: null }]);
     await session.end();
   });
 
