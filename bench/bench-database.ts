@@ -1,19 +1,25 @@
-/** Databases of one benchmark run: schema, a merchant, and one hot product that cannot sell out. */
+/** Databases of one benchmark run: schema, a merchant, and products that cannot sell out. */
 import { randomUUID } from 'node:crypto';
 import { STOCK_MAX } from '../src/domain/bounds.ts';
 import type { ProductId } from '../src/domain/ids.ts';
 import { withClient } from '../src/db/client.ts';
 import { applySchema } from '../src/db/schema.ts';
 
+/** Of one partition each: dealt round-robin, every shard owns some of them. */
+const PRODUCTS = Array.from(
+  { length: 12 },
+  (_, n) => `20000000-0000-7000-8000-${(n + 1).toString(16).padStart(12, '0')}` as ProductId,
+);
 export const HOT_PRODUCT = '20000000-0000-7000-8000-000000000001' as ProductId;
 
 const MERCHANT_SQL = /* sql */ `
   INSERT INTO users (id, username, email, password_hash, role, created_at)
   VALUES ($1, 'merchant', 'merchant@bench', '', 'merchant', now())`;
-const PRODUCT_SQL = /* sql */ `
+const PRODUCTS_SQL = /* sql */ `
   INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status, stock,
                         stock_version, sequence, version, created_at, updated_at)
-  VALUES ($1, $2, 'Hot product', '', 1999, 'USD', 'active', $3, 1, 0, 1, now(), now())`;
+  SELECT id, $2, 'Hot product', '', 1999, 'USD', 'active', $3, 1, 0, 1, now(), now()
+    FROM unnest($1::uuid[]) id`;
 const OPENING_SQL = /* sql */ `
   INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind, created_at)
   SELECT id, 1, stock, stock, 'opening', now() FROM products`;
@@ -31,8 +37,26 @@ export async function createBenchDatabase(clusterUrl: string, name: string): Pro
     await applySchema(client);
     const merchant = randomUUID();
     await client.query(MERCHANT_SQL, [merchant]);
-    await client.query(PRODUCT_SQL, [HOT_PRODUCT, merchant, STOCK_MAX]);
+    await client.query(PRODUCTS_SQL, [PRODUCTS, merchant, STOCK_MAX]);
     await client.query(OPENING_SQL);
   });
   return databaseUrl;
+}
+
+/** JSON texts of orders for one unit of one product. */
+export function oneUnit(): string[] {
+  return [bodyOf([HOT_PRODUCT])];
+}
+
+/** JSON texts of carts with one unit of each of three products: all of them that there are. */
+export function threeLineCarts(): string[] {
+  return PRODUCTS.flatMap((a, i) =>
+    PRODUCTS.slice(i + 1).flatMap((b, j) =>
+      PRODUCTS.slice(i + j + 2).map((c) => bodyOf([a, b, c])),
+    ),
+  );
+}
+
+function bodyOf(products: readonly ProductId[]): string {
+  return JSON.stringify({ items: products.map((id) => ({ product_id: id, quantity: 1 })) });
 }

@@ -17,7 +17,8 @@ export interface LoadOptions {
   readonly connections: number;
   readonly seconds: number;
   readonly tokensFile: string;
-  readonly productId: string;
+  /** One JSON text a line, of one length. */
+  readonly bodiesFile: string;
 }
 
 export interface LoadResult {
@@ -45,9 +46,9 @@ interface WrkSummary {
 }
 
 async function runWrk(options: LoadOptions): Promise<LoadResult> {
-  const { connections, seconds, url, tokensFile, productId } = options;
+  const { connections, seconds, url, tokensFile, bodiesFile } = options;
   const shape = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s'];
-  const script = ['-s', SCRIPT, url, '--', tokensFile, productId];
+  const script = ['-s', SCRIPT, url, '--', tokensFile, bodiesFile];
   const { stdout } = await promisify(execFile)('wrk', [...shape, ...script]);
   const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as WrkSummary;
   const accepted = summary.requests - summary.statusErrors;
@@ -61,8 +62,10 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
 }
 
 async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
-  const { connections, seconds, url, tokensFile, productId } = options;
-  const tokens = readFileSync(tokensFile, 'utf8').trim().split('\n');
+  const { connections, seconds, url, tokensFile, bodiesFile } = options;
+  const [tokens, bodies] = [tokensFile, bodiesFile].map((file) =>
+    readFileSync(file, 'utf8').trim().split('\n'),
+  );
   const result = await autocannon({
     url,
     connections,
@@ -71,12 +74,12 @@ async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
       {
         method: 'POST',
         path: '/orders',
-        body: JSON.stringify({ items: [{ product_id: productId, quantity: 1 }] }),
         setupRequest: (request) => ({
           ...request,
+          body: oneOf(bodies),
           headers: {
             'content-type': 'application/json',
-            authorization: `Bearer ${tokens[Math.floor(Math.random() * tokens.length)] ?? ''}`,
+            authorization: `Bearer ${oneOf(tokens)}`,
             'idempotency-key': randomUUID(),
           },
         }),
@@ -90,4 +93,8 @@ async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
     p50: result.latency.p50,
     p99: result.latency.p99,
   };
+}
+
+function oneOf(texts: readonly string[] = []): string {
+  return texts[Math.floor(Math.random() * texts.length)] ?? '';
 }

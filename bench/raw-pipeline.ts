@@ -37,7 +37,7 @@ export class RawPipeline {
   static async open(databaseUrl: string): Promise<RawPipeline> {
     const connection = { databaseUrl, applicationName: 'hedonify-bench-raw' };
     const { owners } = await withClient(connection, (client) =>
-      takeOver(client, { node: 'raw pipeline', shards: 1 }),
+      takeOver(client, { node: 'raw pipeline', shards: 1, holdTtlMs: 900_000 }),
     );
     const [owner] = owners;
     if (owner === undefined) throw new Error('the raw pipeline owns nothing');
@@ -85,6 +85,7 @@ export class RawPipeline {
       no: this.#lastNo,
       owners: [this.#owner],
       stockChanges: [],
+      statusChanges: [],
       orders: Array.from({ length: size }, (_, i) => {
         this.#sequence += 1;
         const line = { name: 'Hot product', unitPrice: 1999, sequence: this.#sequence };
@@ -99,6 +100,7 @@ export class RawPipeline {
             traceparent: null,
             userId: this.#customers[i % CUSTOMERS] ?? ('' as UserId),
             lines: [{ productId: HOT_PRODUCT, quantity: 1 }],
+            otherShards: null,
             reference: null,
             metadata: null,
           },

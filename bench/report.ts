@@ -1,8 +1,7 @@
 /** Figures of a run: medians over rounds, and ratios taken inside each round. */
 import type { LoadResult } from './http-load.ts';
 
-export const CONNECTIONS = [64, 256] as const;
-export type Connections = (typeof CONNECTIONS)[number];
+export const CONNECTIONS: readonly number[] = [64, 256];
 
 /** CPU microseconds per accepted order. */
 export interface CpuPerOrder {
@@ -12,13 +11,25 @@ export interface CpuPerOrder {
   readonly postgres: number;
 }
 
+/** Loads over HTTP with one number of connections. */
+export interface HttpLoads {
+  readonly connections: number;
+  readonly echo: LoadResult;
+  readonly roof: LoadResult;
+  readonly orders: LoadResult & { readonly cpu: CpuPerOrder };
+  /** As `orders`, with one batch in flight. */
+  readonly alone: LoadResult;
+  /** Three lines across four shards. */
+  readonly carts: LoadResult;
+}
+
 export interface Round {
-  readonly echo: Readonly<Record<Connections, LoadResult>>;
-  readonly roof: Readonly<Record<Connections, LoadResult>>;
-  readonly orders: Readonly<Record<Connections, LoadResult & { readonly cpu: CpuPerOrder }>>;
+  /** As `CONNECTIONS`. */
+  readonly http: readonly HttpLoads[];
   /** Orders per second by "connections x batch". */
   readonly raw: Readonly<Record<string, number>>;
   readonly engine: number;
+  readonly engineAlone: number;
 }
 
 interface Summary {
@@ -61,28 +72,47 @@ function throughputRows(rounds: readonly Round[]): string[][] {
   ];
   const shapes = Object.keys(rounds[0]?.raw ?? {});
   return [
-    ...CONNECTIONS.flatMap((c) => [
-      row(`echo, ${c} connections`, (round) => round.echo[c].perSecond),
-      row(`roof, ${c} connections`, (round) => round.roof[c].perSecond),
-      row(`**POST /orders, ${c} connections**`, (round) => round.orders[c].perSecond),
+    ...CONNECTIONS.flatMap((c, i) => [
+      row(`echo, ${c} connections`, (round) => at(round.http, i).echo.perSecond),
+      row(`roof, ${c} connections`, (round) => at(round.http, i).roof.perSecond),
+      row(`**POST /orders, ${c} connections**`, (round) => at(round.http, i).orders.perSecond),
+      row(`one batch in flight, ${c} connections`, (round) => at(round.http, i).alone.perSecond),
+      row(
+        `carts of 3 lines on 4 shards, ${c} connections`,
+        (round) => at(round.http, i).carts.perSecond,
+      ),
     ]),
     ...shapes.map((shape) => row(`raw COPY + merge, ${shape}`, (round) => round.raw[shape] ?? 0)),
     row('**engine without HTTP**', (round) => round.engine),
+    row('engine without HTTP, one batch in flight', (round) => round.engineAlone),
   ];
 }
 
 function ratioRows(rounds: readonly Round[]): string[][] {
-  const row = (name: string, bar: number, of: (round: Round) => number) => [
+  const row = (name: string, bar: number | null, of: (round: Round) => number) => [
     name,
     ...figures(summarise(rounds.map(of)), (value) => value.toFixed(2)),
-    `${bar.toFixed(2)}`,
+    bar === null ? '' : bar.toFixed(2),
   ];
+  const rowOf = (
+    name: string,
+    bar: number | null,
+    of: (loads: HttpLoads) => readonly [LoadResult, LoadResult],
+  ) =>
+    CONNECTIONS.map((c, i) =>
+      row(`${name}, ${c} connections`, bar, (round) => ratio(...of(at(round.http, i)))),
+    );
   return [
-    ...CONNECTIONS.flatMap((c) => [
-      row(`orders / echo, ${c} connections`, 0.28, ({ orders, echo }) => ratio(orders[c], echo[c])),
-      row(`orders / roof, ${c} connections`, 0.5, ({ orders, roof }) => ratio(orders[c], roof[c])),
-    ]),
+    ...rowOf('orders / echo', 0.28, ({ orders, echo }) => [orders, echo]),
+    ...rowOf('orders / roof', 0.5, ({ orders, roof }) => [orders, roof]),
+    ...rowOf('carts / orders', 0.5, ({ carts, orders }) => [carts, orders]),
+    ...rowOf('two batches in flight / one', null, ({ orders, alone }) => [orders, alone]),
     row('engine / best raw', 0.6, (round) => round.engine / rawBest(round)),
+    row(
+      'engine, two batches in flight / one',
+      null,
+      ({ engine, engineAlone }) => engine / engineAlone,
+    ),
   ];
 }
 
@@ -92,15 +122,16 @@ function latencyRows(rounds: readonly Round[]): string[][] {
     summarise(rounds.map((round) => of(round).p50)).median.toFixed(1),
     summarise(rounds.map((round) => of(round).p99)).median.toFixed(1),
   ];
-  return CONNECTIONS.flatMap((c) => [
-    row(`roof, ${c} connections`, (round) => round.roof[c]),
-    row(`POST /orders, ${c} connections`, (round) => round.orders[c]),
+  return CONNECTIONS.flatMap((c, i) => [
+    row(`roof, ${c} connections`, (round) => at(round.http, i).roof),
+    row(`POST /orders, ${c} connections`, (round) => at(round.http, i).orders),
+    row(`carts of 3 lines on 4 shards, ${c} connections`, (round) => at(round.http, i).carts),
   ]);
 }
 
 function cpuRows(rounds: readonly Round[]): string[][] {
-  return CONNECTIONS.map((c) => {
-    const cpu = rounds.map((round) => round.orders[c].cpu);
+  return CONNECTIONS.map((c, i) => {
+    const cpu = rounds.map((round) => at(round.http, i).orders.cpu);
     return [
       `POST /orders, ${c} connections`,
       summarise(cpu.map(({ http }) => http)).median.toFixed(0),
@@ -124,6 +155,8 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(rule), ...rows.map(line)];
 }
 
-function at(values: readonly number[], i: number): number {
-  return values[i] ?? Number.NaN;
+function at<T>(values: readonly T[], i: number): T {
+  const value = values[i];
+  if (value === undefined) throw new Error('a measurement is missing');
+  return value;
 }

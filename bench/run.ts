@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- --rounds N --seconds S]`: one run that interleaves echo, roof, the raw
- * COPY + merge pipeline, the engine without HTTP and POST /orders over HTTP, then audits what was
- * sold. Absolute figures belong to the machine; the ratios are what is judged.
+ * COPY + merge pipeline, the engine without HTTP, POST /orders over HTTP, the same with one batch in
+ * flight instead of two, and carts of three lines across four shards, then audits what was sold. Absolute figures belong to the machine; the ratios are what is judged.
  *
  * Prints a table and writes it with all rounds to bench/results/. Exit code 1 when the audit found
  * a violation, or a load was answered with anything but 201: such a run is not reported.
@@ -15,15 +15,15 @@ import { parseArgs } from 'node:util';
 import { runAudit } from '../src/db/audit.ts';
 import { withClient } from '../src/db/client.ts';
 import { acquireEmbeddedPostgres } from '../src/db/embedded-postgres.ts';
-import { createBenchDatabase, HOT_PRODUCT } from './bench-database.ts';
+import { createBenchDatabase, oneUnit, threeLineCarts } from './bench-database.ts';
 import { ask, startServer, startWorker, stop } from './child.ts';
 import { cpuOf, postgresCpu } from './cpu.ts';
 import { GENERATOR, runLoad } from './http-load.ts';
-import type { LoadResult } from './http-load.ts';
+import type { LoadOptions, LoadResult } from './http-load.ts';
 import { RawPipeline } from './raw-pipeline.ts';
 import type { RawShape } from './raw-pipeline.ts';
 import { CONNECTIONS, report } from './report.ts';
-import type { Connections, CpuPerOrder, Round } from './report.ts';
+import type { HttpLoads, Round } from './report.ts';
 import { BENCH_JWT_SECRET, writeTokens } from './tokens.ts';
 
 const CUSTOMERS = 1000;
@@ -48,6 +48,8 @@ const seconds = positive('seconds', values.seconds);
 
 const workDir = mkdtempSync(join(tmpdir(), 'hedonify-bench-'));
 const tokensFile = join(workDir, 'tokens');
+const oneUnitFile = join(workDir, 'one-unit');
+const cartsFile = join(workDir, 'carts');
 const children: ChildProcess[] = [];
 say('starting PostgreSQL');
 const cluster = await acquireEmbeddedPostgres({ dataDir: workDir, onProgress: say });
@@ -59,21 +61,37 @@ try {
   rmSync(workDir, { recursive: true, force: true });
 }
 
+interface Server {
+  readonly url: string;
+  readonly pid: number;
+}
+
 interface Targets {
-  readonly echo: string;
-  readonly roof: string;
-  readonly orders: { readonly url: string; readonly pid: number };
+  readonly echo: Server;
+  readonly roof: Server;
+  readonly orders: Server;
+  /** COMMITS_IN_FLIGHT_MAX=1. */
+  readonly alone: Server;
+  /** SHARDS=4. */
+  readonly carts: Server;
   readonly raw: RawPipeline;
   readonly engine: ChildProcess;
+  readonly engineAlone: ChildProcess;
 }
 
 async function main(): Promise<number> {
-  const [orders, raw, engine] = await Promise.all(
-    ['orders', 'raw', 'engine'].map((name) => createBenchDatabase(cluster.databaseUrl, name)),
-  );
-  if (orders === undefined || raw === undefined || engine === undefined) return 1;
+  const database = (name: string) => createBenchDatabase(cluster.databaseUrl, name);
+  const sold = {
+    orders: await database('orders'),
+    alone: await database('alone'),
+    carts: await database('carts'),
+    engine: await database('engine'),
+    engineAlone: await database('engine_alone'),
+  };
   writeTokens(tokensFile, CUSTOMERS);
-  const targets = await startTargets({ orders, raw, engine });
+  writeFileSync(oneUnitFile, `${oneUnit().join('\n')}\n`);
+  writeFileSync(cartsFile, `${threeLineCarts().join('\n')}\n`);
+  const targets = await startTargets({ ...sold, raw: await database('raw') });
   say('warming up');
   await measureRound(targets, WARM_UP_SECONDS);
   const measured: Round[] = [];
@@ -82,7 +100,7 @@ async function main(): Promise<number> {
     measured.push(await measureRound(targets, seconds));
   }
   await Promise.all(children.splice(0).map(stop));
-  for (const databaseUrl of [orders, engine]) {
+  for (const databaseUrl of Object.values(sold)) {
     say('auditing');
     const audit = await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, (client) =>
       runAudit(client, { onProgress: () => undefined }),
@@ -94,40 +112,57 @@ async function main(): Promise<number> {
   return 0;
 }
 
-async function startTargets(urls: {
-  readonly orders: string;
-  readonly raw: string;
-  readonly engine: string;
-}): Promise<Targets> {
-  say('starting echo, roof, the server and the engine');
-  const echo = await startServer('./targets/echo.ts', { ready: URL_LINE });
-  const roof = await startServer('./targets/roof.ts', { ready: URL_LINE });
-  const env = { DATABASE_URL: urls.orders, JWT_SECRET: BENCH_JWT_SECRET, PORT: '0', SHARDS: '1' };
-  const orders = await startServer('../src/main.ts', { ready: READY_LINE, env });
-  const engine = await startWorker('./targets/engine.ts', [urls.engine]);
-  children.push(echo.child, roof.child, orders.child, engine);
-  const raw = await RawPipeline.open(urls.raw);
-  return { echo: echo.url, roof: roof.url, orders, raw, engine };
+async function startTargets(
+  urls: Readonly<Record<Exclude<keyof Targets, 'echo' | 'roof'>, string>>,
+): Promise<Targets> {
+  say('starting echo, roof, the servers and the engines');
+  const server = async (databaseUrl: string, more: Readonly<Record<string, string>>) => {
+    const common = { DATABASE_URL: databaseUrl, JWT_SECRET: BENCH_JWT_SECRET, PORT: '0' };
+    const env = { ...common, ...more };
+    return started(await startServer('../src/main.ts', { ready: READY_LINE, env }));
+  };
+  const engine = async (databaseUrl: string, inFlight: string) => {
+    const child = await startWorker('./targets/engine.ts', [databaseUrl, inFlight]);
+    children.push(child);
+    return child;
+  };
+  return {
+    echo: started(await startServer('./targets/echo.ts', { ready: URL_LINE })),
+    roof: started(await startServer('./targets/roof.ts', { ready: URL_LINE })),
+    orders: await server(urls.orders, { SHARDS: '1' }),
+    alone: await server(urls.alone, { SHARDS: '1', COMMITS_IN_FLIGHT_MAX: '1' }),
+    carts: await server(urls.carts, { SHARDS: '4' }),
+    raw: await RawPipeline.open(urls.raw),
+    engine: await engine(urls.engine, '2'),
+    engineAlone: await engine(urls.engineAlone, '1'),
+  };
+}
+
+function started(server: Server & { readonly child: ChildProcess }): Server {
+  children.push(server.child);
+  return server;
 }
 
 async function measureRound(targets: Targets, time: number): Promise<Round> {
-  const echo: Partial<Record<Connections, LoadResult>> = {};
-  const roof: Partial<Record<Connections, LoadResult>> = {};
-  const orders: Partial<Record<Connections, LoadResult & { cpu: CpuPerOrder }>> = {};
+  const measured: HttpLoads[] = [];
   for (const connections of CONNECTIONS) {
-    echo[connections] = await load('echo', targets.echo, { connections, time });
-    roof[connections] = await load('roof', targets.roof, { connections, time });
+    const load = (name: string, { url }: Server, bodiesFile = oneUnitFile) =>
+      measure(name, { url, bodiesFile, connections, seconds: time });
+    const echo = await load('echo', targets.echo);
+    const roof = await load('roof', targets.roof);
     const before = { server: cpuOf(targets.orders.pid), postgres: postgresCpu(cluster.pid) };
-    const result = await load('POST /orders', targets.orders.url, { connections, time });
+    const orders = await load('POST /orders', targets.orders);
     const after = { server: cpuOf(targets.orders.pid), postgres: postgresCpu(cluster.pid) };
-    const perOrder = (used: number) => (used * 1e6) / result.accepted;
+    const alone = await load('POST /orders, one batch in flight', targets.alone);
+    const carts = await load('carts of three lines, 4 shards', targets.carts, cartsFile);
+    const perOrder = (used: number) => (used * 1e6) / orders.accepted;
     const http = after.server.main - before.server.main;
     const cpu = {
       http: perOrder(http),
       otherThreads: perOrder(after.server.all - before.server.all - http),
       postgres: perOrder(after.postgres - before.postgres),
     };
-    orders[connections] = { ...result, cpu };
+    measured.push({ connections, echo, roof, orders: { ...orders, cpu }, alone, carts });
   }
   const raw: Record<string, number> = {};
   for (const shape of RAW_SHAPES) {
@@ -136,25 +171,20 @@ async function measureRound(targets: Targets, time: number): Promise<Round> {
     say(`  raw ${name}: ${Math.round(raw[name])}/s`);
   }
   const engine = await ask(targets.engine, time);
-  say(`  engine without HTTP: ${Math.round(engine)}/s`);
-  return { echo: whole(echo), roof: whole(roof), orders: whole(orders), raw, engine };
+  const engineAlone = await ask(targets.engineAlone, time);
+  say(
+    `  engine without HTTP: ${Math.round(engine)}/s, ${Math.round(engineAlone)}/s with one batch`,
+  );
+  return { http: measured, raw, engine, engineAlone };
 }
 
-async function load(
+async function measure(
   name: string,
-  url: string,
-  shape: { readonly connections: Connections; readonly time: number },
+  options: Omit<LoadOptions, 'tokensFile'>,
 ): Promise<LoadResult> {
-  const { connections, time } = shape;
-  const result = await runLoad({
-    url,
-    connections,
-    seconds: time,
-    tokensFile,
-    productId: HOT_PRODUCT,
-  });
+  const result = await runLoad({ ...options, tokensFile });
   say(
-    `  ${name}, ${connections} connections: ${Math.round(result.perSecond)}/s, ` +
+    `  ${name}, ${options.connections} connections: ${Math.round(result.perSecond)}/s, ` +
       `p50 ${result.p50.toFixed(1)} ms, p99 ${result.p99.toFixed(1)} ms`,
   );
   if (result.failed > 0) throw new Error(`${result.failed} requests to ${name} failed`);
@@ -176,13 +206,6 @@ function publish(measured: readonly Round[]): void {
   writeFileSync(`${name}.md`, text);
   writeFileSync(`${name}.json`, `${JSON.stringify({ facts, rounds: measured }, null, 2)}\n`);
   say(`written to ${name}.md and .json`);
-}
-
-/** Both connection counts were measured. */
-function whole<T>(parts: Partial<Record<Connections, T>>): Record<Connections, T> {
-  const { 64: few, 256: many } = parts;
-  if (few === undefined || many === undefined) throw new Error('a measurement is missing');
-  return { 64: few, 256: many };
 }
 
 function positive(name: string, text: string): number {

@@ -9,9 +9,10 @@ CREATE TABLE schema_info (digest text NOT NULL);
 
 CREATE TYPE user_role AS ENUM ('customer', 'merchant', 'admin');
 CREATE TYPE product_status AS ENUM ('draft', 'active', 'paused', 'archived');
+-- In the order in which an order can reach them: the highest one reached is the one it has.
 CREATE TYPE order_status AS ENUM
   ('WAITING_PAYMENT', 'PAID', 'SHIPPING', 'COMPLETED', 'EXPIRED', 'CANCELLED');
-CREATE TYPE ledger_kind AS ENUM ('opening', 'sale', 'change');
+CREATE TYPE ledger_kind AS ENUM ('opening', 'sale', 'change', 'freed');
 
 CREATE TABLE users (
   id            uuid PRIMARY KEY,
@@ -62,13 +63,31 @@ CREATE TABLE partitions (
 );
 INSERT INTO partitions (id) SELECT generate_series(0, 255);
 
--- One row per batch that ended: committed, or proven aborted.
+-- How far unpaid orders have expired: no order of the partition with expires_at <= expired_until
+-- waits for payment. Once true it stays true, so it only moves forward and needs no fence. The pages
+-- are mostly empty, so that moving it once a second stays within a page (HOT).
+CREATE TABLE expiry_watermarks (
+  partition     smallint PRIMARY KEY CHECK (partition BETWEEN 0 AND 255),
+  expired_until timestamptz NOT NULL
+) WITH (fillfactor = 25);
+INSERT INTO expiry_watermarks (partition, expired_until)
+SELECT generate_series(0, 255), '-infinity';
+
+-- One row. hold_ttl_max: the longest time that any order was ever given to pay, and so how far before
+-- a watermark an order can have been made that expires after it.
+CREATE TABLE engine_settings (hold_ttl_max interval NOT NULL);
+CREATE UNIQUE INDEX engine_settings_one_row ON engine_settings ((true));
+INSERT INTO engine_settings (hold_ttl_max) VALUES ('0');
+
+-- One row per batch that ended: committed, or proven aborted. report: what merge_batch returned, for
+-- whoever lost the answer; null = nothing to report.
 CREATE TABLE commit_batches (
   owner_id     integer NOT NULL,
   no           integer NOT NULL,
   aborted      boolean NOT NULL,
   orders       integer NOT NULL,
   committed_at timestamptz NOT NULL,
+  report       jsonb,
   PRIMARY KEY (owner_id, no)
 );
 
@@ -103,16 +122,33 @@ CREATE TABLE order_items (
   PRIMARY KEY (order_id, product_id)
 );
 
--- Keyed commands other than orders: the effect, bound to the key in the transaction that made it.
+-- One row per status that an order reached after WAITING_PAYMENT, written by the batch that changed
+-- it. author null = the service itself: an expiry.
+CREATE TABLE order_events (
+  order_id   uuid NOT NULL,
+  status     order_status NOT NULL CHECK (status <> 'WAITING_PAYMENT'),
+  reason     text,
+  author     uuid,
+  created_at timestamptz NOT NULL,
+  owner_id   integer NOT NULL,
+  batch_no   integer NOT NULL,
+  PRIMARY KEY (order_id, status)
+);
+
+-- Keyed commands other than orders: the effect, bound to the key in the transaction that made it. Of
+-- a stock change the stock right after it, of a status change its order.
 CREATE TABLE keyed_effects (
   id           uuid PRIMARY KEY,
   user_id      uuid NOT NULL,
   request_hash bytea NOT NULL,
-  stock_after  bigint NOT NULL,
-  created_at   timestamptz NOT NULL
+  stock_after  bigint,
+  order_id     uuid,
+  created_at   timestamptz NOT NULL,
+  CHECK ((stock_after IS NULL) <> (order_id IS NULL))
 );
 
--- The second witness of every stock movement: one row per product and change or batch of sales.
+-- The second witness of every stock movement: one row per product and change, or per product and
+-- batch for what its orders took (sale) and its expiries and cancellations gave back (freed).
 -- stock_after of version n is stock_after of version n - 1 plus delta.
 CREATE TABLE stock_ledger (
   product_id    uuid NOT NULL,

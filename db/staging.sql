@@ -3,6 +3,11 @@
 --   s  a stock change without a key       k  a stock change with one
 --      (id of the effect; quantity = delta, name = reason, user_id = author; the columns of an
 --      order are filled for a moment's row in orders, see merge.sql)
+--   t  a status change without a key      u  a status change with one
+--      (id of the effect; product_id = the order, currency = the new status, reference = the array
+--      of statuses that may become it, name = reason, user_id = author, created_at = when; the
+--      others as with k)
+--   f  units of a product to be freed: never sent, added by the merge
 --
 -- The columns of variable length come in a second statement that makes them PLAIN in the same
 -- breath, so the table never gets a TOAST table: emptying one and its index after every COMMIT took

@@ -49,7 +49,8 @@ const progress = (step: string): void => logger.info({ step }, 'starting');
 
 let database: OpenDatabase | undefined;
 try {
-  database = await openDatabase(config, progress);
+  const onOutage = (step: string): void => logger.warn({ step }, 'PostgreSQL is being restored');
+  database = await openDatabase(config, progress, onOutage);
   await serve(database);
 } catch (error) {
   logger.fatal({ err: error, reason: explain(error) }, 'could not start');
@@ -66,11 +67,21 @@ async function serve(database: OpenDatabase): Promise<void> {
     onError: (err) => logger.warn({ err }, 'an idle connection was lost'),
   });
   const node = `${hostname()}:${process.pid}:${Date.now()}`;
-  const engine = new Engine({ ...config, node });
+  const engine = new Engine({
+    ...config,
+    node,
+    onImpediment: (reason) => {
+      if (reason === null) logger.info('all orders are decided again');
+      else logger.warn({ reason }, 'some orders cannot be decided');
+    },
+  });
   const passwords = createPasswordHashing();
   let notReady: string | null = 'starting';
   const readiness: Readiness = {
-    check: () => (notReady === null ? { ready: true } : { ready: false, reason: notReady }),
+    check: () => {
+      const reason = notReady ?? engine.impediment;
+      return reason === null ? { ready: true } : { ready: false, reason };
+    },
   };
   const app = await buildApp({
     gateway: engine.gateway,
@@ -101,17 +112,19 @@ async function serve(database: OpenDatabase): Promise<void> {
 
   const url = await app.listen({ host: config.host, port: config.port });
   await prepare(database.databaseUrl, passwords);
-  const { ended } = await engine.start({ databaseUrl: database.databaseUrl, onProgress: progress });
+  const { ended } = await engine.start({
+    databaseUrl: database.databaseUrl,
+    onProgress: progress,
+    onShardLost: (shard, reason) => logger.error({ shard, reason }, 'a shard is being replaced'),
+  });
   notReady = null;
   logger.info({ url, docs: `${url}/docs`, node, shards: config.shards }, 'ready');
   void ended.then(async (end) => {
-    if (end.type === 'stopped') return;
-    if (end.type === 'fenced') logger.warn({ by: end.by }, 'another node took over; stopping');
-    else logger.fatal({ reason: describeEnd(end) }, 'a shard ended; a restart recovers everything');
-    notReady = 'a shard ended';
+    logger.warn({ reason: describeEnd(end) }, 'another node took over; stopping');
+    notReady = 'another node took over';
     engine.close('database-unavailable');
     await Promise.race([database.release().catch(() => undefined), delay(RELEASE_MS_MAX)]);
-    process.exit(end.type === 'fenced' ? 0 : 1);
+    process.exit(0);
   });
 }
 

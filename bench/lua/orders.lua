@@ -1,20 +1,24 @@
--- wrk script: POST /orders for one unit of one product, a random customer and a fresh random
--- Idempotency-Key each time. Arguments: tokens file, product id.
+-- wrk script: POST /orders with a random body of the given ones, of a random customer and with a fresh
+-- random Idempotency-Key each time. Arguments: tokens file, bodies file; one a line, bodies of one
+-- length.
 -- No response() callback: with one wrk hands every header to Lua and becomes the bottleneck.
-local heads, tail = {}, nil
+local heads, tails = {}, {}
 
 function init(args)
   local seed = io.open('/dev/urandom', 'rb')
   local b1, b2, b3, b4 = seed:read(4):byte(1, 4)
   seed:close()
   math.randomseed(b1 + b2 * 256 + b3 * 65536 + b4 * 16777216)
-  local body = '{"items":[{"product_id":"' .. args[2] .. '","quantity":1}]}'
+  local length
+  for body in io.lines(args[2]) do
+    length = #body
+    tails[#tails + 1] = '\r\n\r\n' .. body
+  end
   for token in io.lines(args[1]) do
     heads[#heads + 1] = 'POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n'
-      .. 'Content-Length: ' .. #body .. '\r\nAuthorization: Bearer ' .. token
+      .. 'Content-Length: ' .. length .. '\r\nAuthorization: Bearer ' .. token
       .. '\r\nIdempotency-Key: '
   end
-  tail = '\r\n\r\n' .. body
 end
 
 function request()
@@ -22,7 +26,7 @@ function request()
   return heads[random(#heads)]
     .. string.format('%08x-%04x-4%03x-9%03x-%06x%06x', random(0, 4294967295), random(0, 65535),
       random(0, 4095), random(0, 4095), random(0, 16777215), random(0, 16777215))
-    .. tail
+    .. tails[random(#tails)]
 end
 
 function done(summary, latency)

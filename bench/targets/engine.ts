@@ -11,22 +11,31 @@ const CUSTOMERS = 1000;
 /** Requests waiting for their answer; the batch grows to what this allows. */
 const IN_FLIGHT = 3000;
 
-const databaseUrl = process.argv[2];
-if (databaseUrl === undefined) throw new Error('usage: engine.ts DATABASE_URL');
+const [databaseUrl, commitsInFlightMax] = process.argv.slice(2);
+if (databaseUrl === undefined || commitsInFlightMax === undefined) {
+  throw new Error('usage: engine.ts DATABASE_URL COMMITS_IN_FLIGHT_MAX');
+}
 
 const engine = new Engine({
   node: 'engine benchmark',
   shards: 1,
   batchOrdersMax: 1000,
   batchWaitMsMax: 0,
-  commitsInFlightMax: 2,
+  commitsInFlightMax: Number(commitsInFlightMax),
   mailboxMax: 10_000,
   requestTimeoutMs: 5000,
   holdTtlMs: 900_000,
   idempotencyWindowMax: 200_000,
   logLevel: 'warn',
+  onImpediment: () => undefined,
 });
-await engine.start({ databaseUrl, onProgress: () => undefined });
+await engine.start({
+  databaseUrl,
+  onProgress: () => undefined,
+  onShardLost: (shard, reason) => {
+    throw new Error(`shard ${shard} ended: ${reason}`);
+  },
+});
 const customers = Array.from({ length: CUSTOMERS }, () => randomUUID() as UserId);
 
 process.on('message', (seconds: number) => {

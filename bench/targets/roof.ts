@@ -37,13 +37,14 @@ const gateway: OrderGateway = {
   },
   unsettledCustomer: () => undefined,
   changeStock: () => Promise.resolve({ type: 'shed', code: 'overloaded' }),
+  changeStatus: () => Promise.resolve({ type: 'shed', code: 'overloaded' }),
 };
 
 const noDatabase = () => Promise.reject(new AppError('database-unavailable'));
 
 const app = await buildApp({
   gateway,
-  orders: { findOrder: noDatabase, listOrders: noDatabase },
+  orders: { findOrder: noDatabase, listOrders: noDatabase, listEvents: noDatabase },
   catalogue: { findProduct: noDatabase, listProducts: noDatabase },
   accounts: { register: noDatabase, findCredentials: noDatabase, findUser: noDatabase },
   readiness: { check: () => ({ ready: true }) },

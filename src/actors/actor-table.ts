@@ -6,7 +6,7 @@
  * (one bit of "used since the last sweep", as in a clock cache, so that a hit costs nothing).
  */
 import type { ProductId } from '../domain/ids.ts';
-import type { ProductState } from '../domain/product.ts';
+import type { FreedUnits, ProductState } from '../domain/product.ts';
 import { ProductActor } from './product-actor.ts';
 
 /** Actors looked at per new actor above the bound; keeps the cost of an insertion constant. */
@@ -50,6 +50,32 @@ export class ActorTable {
     }
     actor.used = true;
     return actor;
+  }
+
+  /** A decision on the product, or a hold, has its end; `freed` units are on sale again. */
+  settle(id: ProductId, freed: number): void {
+    const actor = this.get(id);
+    actor.settle(freed);
+    if (actor.diverged) this.#reloadIfSettled(actor);
+  }
+
+  /** PostgreSQL denied what the actor believes: it is loaded again as soon as that is safe. */
+  distrust(id: ProductId): void {
+    const actor = this.#actors.get(id);
+    if (!actor?.product) return;
+    actor.diverged = true;
+    this.#reloadIfSettled(actor);
+  }
+
+  /** A product that is not here is loaded with them. */
+  free(freed: FreedUnits): void {
+    this.#actors.get(freed.productId)?.free(freed);
+  }
+
+  #reloadIfSettled(actor: ProductActor): void {
+    if (actor.uncommitted > 0) return;
+    actor.unload();
+    this.#missing.push(actor);
   }
 
   all(): Iterable<ProductActor> {

@@ -1,31 +1,73 @@
 /**
- * Decisions on their way to PostgreSQL: the one open batch, and the batches in flight.
+ * Decisions on their way to PostgreSQL: the one open batch, the batches in flight, and those that
+ * were aborted and are sent again.
  *
- * I9: at most `batchOrdersMax` decisions with about `batchLinesMax` lines are open and `commitsInFlightMax` batches in flight.
  * I3: while a decision is here, a repeat of its id waits beside it for the same answer.
+ * I9: at most `batchOrdersMax` decisions with about `batchLinesMax` lines are open and
+ *     `commitsInFlightMax` batches in flight or waiting to be sent again.
  */
-import type { Batch, DecidedOrder } from '../domain/batch.ts';
-import type { OwnerId } from '../domain/ids.ts';
-import type { ChangeStockCommand } from '../domain/wire.ts';
+import type { Batch, DecidedOrder, ExpiringOrder, StatusChange } from '../domain/batch.ts';
+import type { OrderId, OwnerId } from '../domain/ids.ts';
+import type { ChangeStatusCommand, ChangeStockCommand, PlaceCommand } from '../domain/wire.ts';
 import type { ShardLimits } from './shard-protocol.ts';
-import type { Waiting } from './waiting.ts';
+import type { Waiting, WaitingRequest } from './waiting.ts';
 
-export type Decision = (
-  | { readonly kind: 'order'; readonly decided: DecidedOrder }
-  | { readonly kind: 'stock-change'; readonly change: ChangeStockCommand }
-) & {
-  readonly waiting: Waiting;
-  /** Repeats of the same id that arrived meanwhile; made on the first one. */
-  repeats: Waiting[] | null;
-};
+/** A hold placed with another shard's owner. */
+export interface HoldName {
+  readonly attempt: number;
+  readonly holder: OwnerId;
+}
+
+interface DecisionBase {
+  /** Owners of other shards whose products it touches. */
+  readonly others: readonly OwnerId[];
+  /** Times that it was sent. */
+  sends: number;
+}
+
+export interface OrderDecision extends DecisionBase {
+  readonly kind: 'order';
+  readonly decided: DecidedOrder;
+  readonly holds: readonly HoldName[];
+  readonly waiting: Waiting<PlaceCommand>;
+  /** Requests for the same effect, answered with it. */
+  repeats: WaitingRequest[];
+  /** Commands on this order, decided after it. */
+  followers: Waiting<ChangeStatusCommand>[];
+}
+
+export interface StockDecision extends DecisionBase {
+  readonly kind: 'stock-change';
+  readonly change: ChangeStockCommand;
+  readonly waiting: Waiting<ChangeStockCommand>;
+  repeats: WaitingRequest[];
+}
+
+export interface StatusDecision extends DecisionBase {
+  readonly kind: 'status-change';
+  readonly change: StatusChange;
+  readonly cause: Waiting<ChangeStatusCommand> | ExpiringOrder;
+  /** Repeats of its key and commands on its order, decided after it. */
+  followers: WaitingRequest[];
+}
+
+export type Decision = OrderDecision | StockDecision | StatusDecision;
+
+/** Shared by all decisions without any; replaced, never changed. */
+export const NONE: never[] = [];
 
 export class CommitQueue {
   readonly #ownerId: OwnerId;
   readonly #limits: ShardLimits;
+  /** By the id of the effect. */
   readonly #pending = new Map<string, Decision>();
+  /** By order. */
+  readonly #changing = new Map<OrderId, StatusDecision>();
   readonly #inFlight = new Map<number, readonly Decision[]>();
+  #again: (readonly Decision[])[] = [];
   #open: Decision[] = [];
   #openLines = 0;
+  #openExpiries = 0;
   #openedAt = 0;
   #lastNo = 0;
 
@@ -39,30 +81,59 @@ export class CommitQueue {
     return this.#open.length >= batchOrdersMax || this.#openLines >= batchLinesMax;
   }
 
-  get empty(): boolean {
-    return this.#open.length === 0 && this.#inFlight.size === 0;
+  /** Half of a batch is left to whoever wants to buy while many orders expire. */
+  get fullOfExpiries(): boolean {
+    return this.full || this.#openExpiries * 2 >= this.#limits.batchOrdersMax;
   }
 
-  /** The decision on this id that is not settled yet. */
+  get empty(): boolean {
+    return this.#open.length === 0 && this.#inFlight.size === 0 && this.#again.length === 0;
+  }
+
+  /** The decision on this effect that has no end yet. */
   pending(id: string): Decision | undefined {
     return this.#pending.get(id);
+  }
+
+  /** The change of this order's status that has no end yet. */
+  changing(id: OrderId): StatusDecision | undefined {
+    return this.#changing.get(id);
   }
 
   add(decision: Decision, now: number): void {
     if (this.#open.length === 0) this.#openedAt = now;
     this.#open.push(decision);
-    this.#openLines += decision.kind === 'order' ? decision.decided.command.lines.length : 1;
-    this.#pending.set(decision.waiting.command.id, decision);
+    this.#count(decision, 1);
+    const id = effectIdOf(decision);
+    if (id !== null) this.#pending.set(id, decision);
+    if (decision.kind === 'status-change') this.#changing.set(decision.change.orderId, decision);
+  }
+
+  /** The decision has its end. */
+  forget(decision: Decision): void {
+    const id = effectIdOf(decision);
+    if (id !== null) this.#pending.delete(id);
+    if (decision.kind === 'status-change') this.#changing.delete(decision.change.orderId);
+  }
+
+  /** Takes decisions out of the open batch. */
+  takeOpen(unwanted: (decision: Decision) => boolean): readonly Decision[] {
+    const taken = this.#open.filter(unwanted);
+    if (taken.length === 0) return taken;
+    this.#open = this.#open.filter((decision) => !taken.includes(decision));
+    for (const decision of taken) this.#count(decision, -1);
+    return taken;
   }
 
   /**
-   * The open batch, if it is to be sent now; the time to ask again when it waits for company; null
-   * when there is nothing to send or no slot is free.
+   * The batch to be sent now; the time to ask again when the open one waits for company; null when
+   * there is nothing to send or no slot is free.
    */
   flush(now: number): Batch | number | null {
-    if (this.#open.length === 0 || this.#inFlight.size >= this.#limits.commitsInFlightMax) {
-      return null;
-    }
+    if (this.#inFlight.size >= this.#limits.commitsInFlightMax) return null;
+    const again = this.#again.shift();
+    if (again !== undefined) return this.#send(again);
+    if (this.#open.length === 0) return null;
     if (!this.full) {
       const { overlapOrdersMin, overlapWaitMsMax, batchWaitMsMax } = this.#limits;
       const small = this.#inFlight.size > 0 && this.#open.length < overlapOrdersMin;
@@ -71,36 +142,76 @@ export class CommitQueue {
       const due = this.#openedAt + batchWaitMsMax;
       if (now < due) return due;
     }
-    return this.#close();
-  }
-
-  /** Takes a batch that ended out of flight. */
-  settle(no: number): readonly Decision[] {
-    const decisions = this.#inFlight.get(no);
-    if (decisions === undefined) throw new Error(`batch ${no} is not in flight`);
-    this.#inFlight.delete(no);
-    for (const decision of decisions) this.#pending.delete(decision.waiting.command.id);
-    return decisions;
-  }
-
-  #close(): Batch {
     const decisions = this.#open;
     this.#open = [];
     this.#openLines = 0;
+    this.#openExpiries = 0;
+    return this.#send(decisions);
+  }
+
+  /** Takes a batch that ended out of flight; its decisions are still pending. */
+  land(no: number): readonly Decision[] {
+    const decisions = this.#inFlight.get(no);
+    if (decisions === undefined) throw new Error(`batch ${no} is not in flight`);
+    this.#inFlight.delete(no);
+    return decisions;
+  }
+
+  /** Decisions of a batch that landed without an effect are sent under another number. */
+  sendAgain(decisions: readonly Decision[]): void {
+    if (decisions.length > 0) this.#again.push(decisions);
+  }
+
+  /** The earliest time at which an order expires that is on its way; Infinity without one. */
+  earliestExpiry(): number {
+    let earliest = Infinity;
+    for (const decisions of [...this.#inFlight.values(), ...this.#again, this.#open]) {
+      for (const decision of decisions) {
+        if (decision.kind === 'order') {
+          earliest = Math.min(earliest, decision.decided.order.expiresAt);
+        } else if (decision.kind === 'status-change' && 'expiresAt' in decision.cause) {
+          earliest = Math.min(earliest, decision.cause.expiresAt);
+        }
+      }
+    }
+    return earliest;
+  }
+
+  #count(decision: Decision, sign: 1 | -1): void {
+    const lines = decision.kind === 'order' ? decision.decided.command.lines.length : 1;
+    this.#openLines += sign * lines;
+    if (decision.kind === 'status-change' && 'expiresAt' in decision.cause) {
+      this.#openExpiries += sign;
+    }
+  }
+
+  #send(decisions: readonly Decision[]): Batch {
     this.#lastNo += 1;
     this.#inFlight.set(this.#lastNo, decisions);
     const orders: DecidedOrder[] = [];
     const stockChanges: ChangeStockCommand[] = [];
+    const statusChanges: StatusChange[] = [];
+    const owners = [this.#ownerId];
     for (const decision of decisions) {
+      decision.sends += 1;
+      for (const other of decision.others) if (!owners.includes(other)) owners.push(other);
       if (decision.kind === 'order') orders.push(decision.decided);
-      else stockChanges.push(decision.change);
+      else if (decision.kind === 'stock-change') stockChanges.push(decision.change);
+      else statusChanges.push(decision.change);
     }
     return {
       ownerId: this.#ownerId,
       no: this.#lastNo,
-      owners: [this.#ownerId],
+      owners: owners.toSorted((a, b) => a - b),
       orders,
       stockChanges,
+      statusChanges,
     };
   }
+}
+
+/** The primary key under which PostgreSQL arbitrates it; null = nothing is bound. */
+function effectIdOf(decision: Decision): string | null {
+  if (decision.kind === 'status-change') return decision.change.key?.id ?? null;
+  return decision.waiting.command.id;
 }

@@ -3,41 +3,53 @@
  * precedence, every failing line named. Pure; takes nothing.
  */
 import { REFUSAL_CODES } from '../domain/outcome.ts';
-import type { Refusal, RefusalCode, RefusedItem } from '../domain/outcome.ts';
+import type { LineReport, Refusal, RefusalCode, RefusedItem } from '../domain/outcome.ts';
 import type { LineAt } from './mailroom.ts';
 
-/** Null when the order can be accepted. `now`: milliseconds since the epoch. */
-export function refusalOf(lines: readonly LineAt[], now: number): Refusal | null {
-  let worst: RefusalCode | null = null;
+/** Whether every line can be served, in one currency; `now`: milliseconds since the epoch. */
+export function canServe(lines: readonly LineAt[], now: number): boolean {
+  const currency = lines[0]?.actor.product?.price.currency;
   for (const { line, actor } of lines) {
-    const failure = actor.failureOf(line.quantity, now);
-    if (failure !== null && (worst === null || precedes(failure, worst))) worst = failure;
+    if (actor.failureOf(line.quantity, now) !== null) return false;
+    if (actor.product?.price.currency !== currency) return false;
   }
-  if ((worst === null || precedes('currency-mismatch', worst)) && mixesCurrencies(lines)) {
-    return { type: 'refused', code: 'currency-mismatch', items: lines.map(itemOf) };
-  }
-  return worst === null ? null : refuse(worst, lines, now);
+  return true;
 }
 
-function refuse(code: RefusalCode, lines: readonly LineAt[], now: number): Refusal {
-  const failing = lines.filter(({ line, actor }) => actor.failureOf(line.quantity, now) === code);
-  const items = failing.map((at) =>
-    code === 'out-of-stock' ? { ...itemOf(at), available: at.actor.available } : itemOf(at),
+export function reportsOn(lines: readonly LineAt[], now: number): readonly LineReport[] {
+  return lines.map(({ line, actor }) => actor.reportOn(line, now));
+}
+
+/** From the reports on all lines of an order; null when it can be accepted. */
+export function refusalOf(reports: readonly LineReport[]): Refusal | null {
+  let worst: RefusalCode | null = null;
+  for (const { failure } of reports) {
+    if (failure !== null && (worst === null || precedes(failure, worst))) worst = failure;
+  }
+  if ((worst === null || precedes('currency-mismatch', worst)) && mixesCurrencies(reports)) {
+    return { type: 'refused', code: 'currency-mismatch', items: reports.map(itemOf) };
+  }
+  return worst === null ? null : refuse(worst, reports);
+}
+
+function refuse(code: RefusalCode, reports: readonly LineReport[]): Refusal {
+  const failing = reports.filter(({ failure }) => failure === code);
+  const items = failing.map((report) =>
+    code === 'out-of-stock' ? { ...itemOf(report), available: report.available } : itemOf(report),
   );
   if (code !== 'sale-not-started') return { type: 'refused', code, items };
-  const startsAt = Math.max(...failing.map(({ actor }) => actor.product?.saleStartsAt ?? now));
+  const startsAt = Math.max(...failing.map((report) => report.saleStartsAt ?? 0));
   return { type: 'refused', code, items, startsAt };
 }
 
-function itemOf({ line }: LineAt): RefusedItem {
-  return { productId: line.productId, requested: line.quantity };
+function itemOf({ productId, quantity }: LineReport): RefusedItem {
+  return { productId, requested: quantity };
 }
 
 function precedes(a: RefusalCode, b: RefusalCode): boolean {
   return REFUSAL_CODES.indexOf(a) < REFUSAL_CODES.indexOf(b);
 }
 
-function mixesCurrencies(lines: readonly LineAt[]): boolean {
-  const first = lines[0]?.actor.product?.price.currency;
-  return lines.some(({ actor }) => actor.product?.price.currency !== first);
+function mixesCurrencies(reports: readonly LineReport[]): boolean {
+  return reports.some(({ currency }) => currency !== reports[0]?.currency);
 }

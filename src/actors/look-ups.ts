@@ -7,10 +7,10 @@
  */
 import type { StoredEffect } from '../domain/batch.ts';
 import type { Answer } from '../domain/wire.ts';
-import type { Waiting } from './waiting.ts';
+import type { WaitingRequest } from './waiting.ts';
 
 export interface LookUp {
-  readonly waiting: Waiting;
+  readonly waiting: WaitingRequest;
   /** The answer when the id is not bound. */
   readonly otherwise: Answer;
 }

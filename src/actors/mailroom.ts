@@ -9,7 +9,6 @@
  * I9: `mailboxMax` places; one product never takes more than half of what is free.
  */
 import type { RequestedLine } from '../domain/order.ts';
-import type { Command } from '../domain/wire.ts';
 import { ActorTable } from './actor-table.ts';
 import type { ProductActor } from './product-actor.ts';
 import { Queue } from './queue.ts';
@@ -35,6 +34,8 @@ export class Mailroom {
   readonly #placesMax: number;
   /** Loaded actors with mail, each once: a hot product cannot starve the others. */
   readonly #round = new Queue<ProductActor>();
+  /** Commands that concern no product here: they wait only for room in the batch. */
+  #unboxed = new Queue<Waiting>();
   #undecided = 0;
 
   constructor(limits: ShardLimits) {
@@ -49,15 +50,26 @@ export class Mailroom {
 
   /** Gives the command a place in each of its mailboxes; false when there is none. */
   admit(waiting: Waiting): boolean {
-    const lines = linesOf(waiting.command);
-    if (!this.#hasPlace(waiting.command, lines)) return false;
+    if (!this.#hasPlace(waiting)) return false;
     this.takePlace(waiting);
-    for (const { productId } of lines) {
+    this.#enqueue(waiting);
+    return true;
+  }
+
+  /** A command that was taken out undecided goes to the end of its mailboxes, with its place. */
+  admitAgain(waiting: Waiting): void {
+    this.takePlace(waiting);
+    waiting.done = false;
+    this.#enqueue(waiting);
+  }
+
+  #enqueue(waiting: Waiting): void {
+    if (waiting.lines.length === 0) this.#unboxed.push(waiting);
+    for (const { productId } of waiting.lines) {
       const actor = this.actors.at(productId);
       actor.mailbox.push(waiting);
       this.joinRound(actor);
     }
-    return true;
   }
 
   /** Also for a command that comes back from its batch undecided: there may then be too many. */
@@ -76,6 +88,11 @@ export class Mailroom {
 
   /** Takes the next command whose turn it is out of its mailboxes; null when there is none. */
   next(): Turn | null {
+    for (let next = this.#unboxed.shift(); next !== undefined; next = this.#unboxed.shift()) {
+      if (next.done) continue;
+      next.done = true;
+      return { waiting: next, lines: [] };
+    }
     for (let actor = this.#round.shift(); actor !== undefined; actor = this.#round.shift()) {
       actor.inRound = false;
       const waiting = headOf(actor);
@@ -97,22 +114,28 @@ export class Mailroom {
   }
 
   joinRound(actor: ProductActor): void {
-    if (actor.inRound || actor.product === undefined || actor.mailbox.length === 0) return;
+    if (actor.inRound || !actor.decides || actor.mailbox.length === 0) return;
     actor.inRound = true;
     this.#round.push(actor);
   }
 
   /**
    * Takes out every command that arrived at `time` or before (milliseconds since the epoch). A
-   * mailbox is in order of arrival, so whatever is overdue stands in front.
+   * mailbox is in order of arrival but for the few that came back, so the overdue ones stand in front.
    */
   *takeArrivedUntil(time: number): Generator<Waiting> {
     if (this.#undecided === 0) return;
     for (const actor of this.actors.all()) {
       let head = headOf(actor);
       for (; head !== undefined && head.command.receivedAt <= time; head = headOf(actor)) {
-        yield this.#takeOut(head);
+        yield this.takeOut(head);
       }
+    }
+    let unboxed = this.#unboxed.peek();
+    while (unboxed !== undefined && unboxed.command.receivedAt <= time) {
+      this.#unboxed.shift();
+      if (!unboxed.done) yield this.takeOut(unboxed);
+      unboxed = this.#unboxed.peek();
     }
   }
 
@@ -121,15 +144,15 @@ export class Mailroom {
     for (const actor of this.actors.failLoad()) {
       for (let head = headOf(actor); head !== undefined; head = headOf(actor)) {
         actor.mailbox.shift();
-        yield this.#takeOut(head);
+        yield this.takeOut(head);
       }
     }
   }
 
   /** The command may have stood in front of others, in the mailboxes of all its products. */
-  #takeOut(waiting: Waiting): Waiting {
+  takeOut(waiting: Waiting): Waiting {
     waiting.done = true;
-    for (const { productId } of linesOf(waiting.command)) {
+    for (const { productId } of waiting.lines) {
       const actor = this.actors.find(productId);
       if (actor === undefined) continue;
       headOf(actor);
@@ -143,7 +166,7 @@ export class Mailroom {
    * An order needs a place outside the tenth that is kept, and none of its products may hold more
    * than half of what is free: the fuller the shard, the less one product may take of it.
    */
-  #hasPlace(command: Command, lines: readonly RequestedLine[]): boolean {
+  #hasPlace({ command, lines }: Waiting): boolean {
     if (command.kind !== 'place') return this.#undecided < this.#placesMax;
     const free = Math.floor(this.#placesMax * ORDER_PLACES_SHARE) - this.#undecided;
     if (free <= 0) return false;
@@ -156,9 +179,9 @@ export class Mailroom {
   /** The command's lines with their actors, or null while it does not head all their mailboxes. */
   #linesAtHead(waiting: Waiting): readonly LineAt[] | null {
     const found: LineAt[] = [];
-    for (const line of linesOf(waiting.command)) {
+    for (const line of waiting.lines) {
       const actor = this.actors.find(line.productId);
-      if (actor?.product === undefined || headOf(actor) !== waiting) return null;
+      if (actor?.decides !== true || headOf(actor) !== waiting) return null;
       found.push({ line, actor });
     }
     return found;
@@ -173,9 +196,4 @@ function headOf(actor: ProductActor): Waiting | undefined {
     head = actor.mailbox.peek();
   }
   return head;
-}
-
-/** A stock change stands in one mailbox and takes no units of its own. */
-function linesOf(command: Command): readonly RequestedLine[] {
-  return command.kind === 'place' ? command.lines : [{ productId: command.productId, quantity: 0 }];
 }

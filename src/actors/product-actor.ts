@@ -12,25 +12,29 @@
  * Invariant: nothing here knows the clock, a socket, a row or another product.
  */
 import type { ProductId } from '../domain/ids.ts';
-import type { ProductState } from '../domain/product.ts';
+import type { RequestedLine } from '../domain/order.ts';
+import type { LineFailure, LineReport } from '../domain/outcome.ts';
+import type { FreedUnits, ProductState } from '../domain/product.ts';
+import type { AcceptedLine } from '../domain/wire.ts';
 import { Queue } from './queue.ts';
 import type { Waiting } from './waiting.ts';
-
-/** Why a product cannot serve a line, and until when it may not; null = it can. */
-export type LineFailure =
-  'product-not-found' | 'product-not-for-sale' | 'sale-not-started' | 'sale-ended' | 'out-of-stock';
 
 export class ProductActor {
   readonly id: ProductId;
   readonly mailbox = new Queue<Waiting>();
   /** Undefined until loaded, null when there is no such product. */
   product: ProductState | null | undefined = undefined;
-  /** Units that can be promised now: committed stock less what batches not yet committed have taken. */
+  /** Units that can be promised now: committed stock less what is taken and not yet committed. */
   available = 0;
   /** The last sequence given. */
   sequence = 0;
-  /** Decisions of this product in the open batch or in flight; above 0 it is never dropped. */
+  /** Decisions and holds of this product without an end; above 0 it is never dropped. */
   uncommitted = 0;
+  /**
+   * PostgreSQL denied what this actor believes. It decides nothing more, and is loaded again once
+   * nothing of it is under way: until then committed stock does not say what is left.
+   */
+  diverged = false;
   /**
    * Every order of this product that ever committed is in the window, so a key that the window does
    * not hold is new and its refusal needs no look-up.
@@ -40,6 +44,8 @@ export class ProductActor {
   inRound = false;
   /** Used since the last sweep of idle actors (second chance). */
   used = true;
+  /** Units freed by other batches than this product's own, told while it was being loaded. */
+  #freedMeanwhile: FreedUnits[] = [];
 
   constructor(id: ProductId) {
     this.id = id;
@@ -50,6 +56,28 @@ export class ProductActor {
     this.available = product?.stock ?? 0;
     this.sequence = product?.sequence ?? 0;
     this.covered = covered;
+    const freed = this.#freedMeanwhile;
+    this.#freedMeanwhile = [];
+    for (const units of freed) this.free(units);
+  }
+
+  /** To be loaded again. */
+  unload(): void {
+    this.product = undefined;
+    this.diverged = false;
+  }
+
+  /** Units that a committed status change gave back; what was loaded with them in it ignores them. */
+  free(freed: FreedUnits): void {
+    if (this.product === undefined) this.#freedMeanwhile.push(freed);
+    else if (this.product !== null && freed.stockVersion > this.product.stockVersion) {
+      this.available += freed.units;
+    }
+  }
+
+  /** Whether it can be asked for a decision. */
+  get decides(): boolean {
+    return this.product !== undefined && !this.diverged;
   }
 
   /** `now`: milliseconds since the epoch. Codes other than stock come first (REFUSAL_CODES). */
@@ -62,15 +90,29 @@ export class ProductActor {
     return quantity > this.available ? 'out-of-stock' : null;
   }
 
-  /** Takes units for a decision that joins the open batch; returns the line's sequence. */
-  take(quantity: number): number {
+  /** For a refusal, or for the shard that asks on behalf of an order. */
+  reportOn({ productId, quantity }: RequestedLine, now: number): LineReport {
+    return {
+      productId,
+      quantity,
+      failure: this.failureOf(quantity, now),
+      available: this.available,
+      saleStartsAt: this.product?.saleStartsAt ?? null,
+      currency: this.product?.price.currency ?? null,
+    };
+  }
+
+  /** Takes units that `failureOf` found, for a decision that is not committed yet. */
+  take(quantity: number): AcceptedLine {
+    const product = this.product;
+    if (!product) throw new Error(`units of the unknown product ${this.id} were taken`);
     this.available -= quantity;
     this.uncommitted += 1;
     this.sequence += 1;
-    return this.sequence;
+    return { name: product.name, unitPrice: product.price.amount, sequence: this.sequence };
   }
 
-  /** A decision of this product is committed; `freed` units (0 or more) are on sale again. */
+  /** A decision of this product has its end; `freed` units (0 or more) are on sale again. */
   settle(freed: number): void {
     this.available += freed;
     this.uncommitted -= 1;

@@ -1,8 +1,8 @@
 /** What goes into the shard core and what comes out of it; `workers/` and the tests run both. */
-import type { Batch, Committed, StoredEffect } from '../domain/batch.ts';
-import type { OwnerId, ProductId } from '../domain/ids.ts';
+import type { AbortCause, Batch, Committed, ExpiringOrder, StoredEffect } from '../domain/batch.ts';
+import type { OrderId, OwnerId, ProductId } from '../domain/ids.ts';
 import type { ProductState } from '../domain/product.ts';
-import type { Answer, Command } from '../domain/wire.ts';
+import type { Answer, Command, PeerMessage } from '../domain/wire.ts';
 import type { RouterIndex } from './waiting.ts';
 
 export type ShardEvent =
@@ -21,6 +21,33 @@ export type ShardEvent =
       readonly committed: Committed;
       readonly provenAt: number;
     }
+  /** Nothing of batch `no` took effect, nor ever will. */
+  | { readonly type: 'aborted'; readonly no: number; readonly cause: AbortCause }
+  /** The connection was lost after COMMIT may have been sent; answered by a `resolve` effect. */
+  | { readonly type: 'unknown'; readonly no: number }
+  /** `shard` is served by this owner from now on; the one before it is fenced (I5). */
+  | { readonly type: 'peer'; readonly shard: number; readonly ownerId: OwnerId }
+  | {
+      readonly type: 'messages';
+      readonly from: OwnerId;
+      readonly messages: readonly PeerMessage[];
+    }
+  /**
+   * Answers a `find-orders` effect: those of the orders that this owner committed, and the products
+   * that its last batches freed units of.
+   */
+  | {
+      readonly type: 'orders-found';
+      readonly home: OwnerId;
+      readonly ids: readonly OrderId[];
+      readonly freed: readonly ProductId[];
+    }
+  /** Answers the `load-expiring` effect under way; `complete` = there are no later ones. */
+  | {
+      readonly type: 'expiring';
+      readonly orders: readonly ExpiringOrder[];
+      readonly complete: boolean;
+    }
   /** A read sent at `provenAt` found this owner unfenced. */
   | { readonly type: 'owned'; readonly provenAt: number }
   | { readonly type: 'tick' }
@@ -29,6 +56,26 @@ export type ShardEvent =
 export type Effect =
   | { readonly type: 'answer'; readonly to: RouterIndex; readonly answer: Answer }
   | { readonly type: 'commit'; readonly batch: Batch }
+  /**
+   * Settle batch `no` from PostgreSQL: claim its name as aborted, or find that it committed. Answered
+   * by `committed` or `aborted`, or by `unknown` when it cannot be done now.
+   */
+  | { readonly type: 'resolve'; readonly no: number }
+  | { readonly type: 'send'; readonly to: OwnerId; readonly message: PeerMessage }
+  /**
+   * What did `home`, which is fenced, commit without telling: which of these orders, and what did it
+   * free? Asked until it is answered.
+   */
+  | { readonly type: 'find-orders'; readonly home: OwnerId; readonly ids: readonly OrderId[] }
+  /**
+   * Unpaid orders of this shard's partitions that expire after `after` (milliseconds since the
+   * epoch, or all of them), the earliest first. Asked until it is answered.
+   */
+  | { readonly type: 'load-expiring'; readonly after: number | null; readonly max: number }
+  /** No order of this shard's partitions that expired until then waits for payment. May be lost. */
+  | { readonly type: 'expired-until'; readonly time: number }
+  /** This owner is fenced: nothing will come any more. */
+  | { readonly type: 'fenced' }
   | { readonly type: 'load'; readonly ids: readonly ProductId[] }
   | { readonly type: 'look-up'; readonly ids: readonly string[] }
   /** Send a tick at this time, milliseconds since the epoch. */
@@ -58,10 +105,15 @@ export interface ShardLimits {
   readonly actorsMax: number;
   /** Ids in one load or look-up. */
   readonly queryIdsMax: number;
+  /** Unpaid orders whose expiry is kept in memory; the later ones are loaded when it is their turn. */
+  readonly expiringMax: number;
 }
 
 export interface ShardIdentity {
   readonly ownerId: OwnerId;
+  readonly shard: number;
+  /** Shards of this node. */
+  readonly shards: number;
   /** When PostgreSQL said so, milliseconds since the epoch. */
   readonly provenAt: number;
 }

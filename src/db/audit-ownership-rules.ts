@@ -62,8 +62,9 @@ export const OWNERSHIP_RULES: readonly AuditRule[] = [
         FROM (VALUES ('users', 'id'), ('users', 'lower(email)'), ('users', 'lower(username)'),
                      ('products', 'id'), ('owners', 'id'), ('partitions', 'id'),
                      ('commit_batches', 'owner_id,no'), ('orders', 'id'),
-                     ('order_items', 'order_id,product_id'), ('keyed_effects', 'id'),
-                     ('stock_ledger', 'product_id,stock_version')) AS wanted (relation, columns)
+                     ('order_items', 'order_id,product_id'), ('order_events', 'order_id,status'),
+                     ('keyed_effects', 'id'), ('stock_ledger', 'product_id,stock_version'))
+             AS wanted (relation, columns)
        WHERE NOT EXISTS (
          SELECT FROM pg_index x
           WHERE x.indrelid = to_regclass(wanted.relation)

@@ -1,7 +1,10 @@
 /** Rules about stock: nothing oversold (I1), nothing lost or made up (I10), one writer (I6). */
 import type { AuditRule } from './audit-rule.ts';
 
-/** Live means that the units are the customer's: neither EXPIRED nor CANCELLED gave them back. */
+/**
+ * Live means that the units are the customer's: neither EXPIRED nor CANCELLED gave them back. What
+ * the ledger says was sold or freed is left out: both are counted from the orders.
+ */
 const STOCKED_AND_LIVE = /* sql */ `
   stocked AS (
     SELECT product_id, sum(delta) AS units
@@ -98,6 +101,27 @@ export const STOCK_RULES: readonly AuditRule[] = [
        WHERE coalesce(ledger.units, 0) <> coalesce(sold.units, 0)`,
   },
   {
+    name: 'ledger-freed',
+    invariants: ['I4', 'I10'],
+    holds:
+      'What the ledger says a batch freed of a product are the units of the lines of the orders ' +
+      'that expired or were cancelled with it.',
+    sql: /* sql */ `
+      WITH ledger AS (
+        SELECT product_id, owner_id, batch_no, sum(delta) AS units
+          FROM stock_ledger WHERE kind = 'freed' GROUP BY product_id, owner_id, batch_no
+      ), freed AS (
+        SELECT i.product_id, e.owner_id, e.batch_no, sum(i.quantity) AS units
+          FROM order_items i JOIN order_events e ON e.order_id = i.order_id
+         WHERE e.status IN ('EXPIRED', 'CANCELLED')
+         GROUP BY i.product_id, e.owner_id, e.batch_no
+      )
+      SELECT product_id, owner_id, batch_no, coalesce(ledger.units, 0) AS ledger,
+             coalesce(freed.units, 0) AS freed
+        FROM ledger FULL JOIN freed USING (product_id, owner_id, batch_no)
+       WHERE coalesce(ledger.units, 0) <> coalesce(freed.units, 0)`,
+  },
+  {
     name: 'ledger-product',
     invariants: ['I10'],
     holds: 'Every movement in the ledger is of a product that exists.',
@@ -123,7 +147,8 @@ export const STOCK_RULES: readonly AuditRule[] = [
     sql: /* sql */ `
       SELECT k.id AS effect_id, k.user_id, k.stock_after
         FROM keyed_effects k
-       WHERE NOT EXISTS (SELECT FROM stock_ledger l
+       WHERE k.order_id IS NULL
+         AND NOT EXISTS (SELECT FROM stock_ledger l
                           WHERE l.kind = 'change' AND l.author = k.user_id
                             AND l.created_at = k.created_at AND l.stock_after = k.stock_after)`,
   },

@@ -16,11 +16,13 @@ import type { ClientBase } from 'pg';
 import { ORDER_RULES } from './audit-order-rules.ts';
 import { OWNERSHIP_RULES } from './audit-ownership-rules.ts';
 import type { AuditRule } from './audit-rule.ts';
+import { STATUS_RULES } from './audit-status-rules.ts';
 import { STOCK_RULES } from './audit-stock-rules.ts';
 
 export const AUDIT_RULES: readonly AuditRule[] = [
   ...STOCK_RULES,
   ...ORDER_RULES,
+  ...STATUS_RULES,
   ...OWNERSHIP_RULES,
 ];
 
@@ -76,7 +78,8 @@ const SETTINGS = /* sql */ `
 const MISSING_TABLES = /* sql */ `
   SELECT wanted.name
     FROM unnest(ARRAY['users', 'products', 'owners', 'partitions', 'commit_batches', 'orders',
-                      'order_items', 'keyed_effects', 'stock_ledger']) AS wanted (name)
+                      'order_items', 'order_events', 'keyed_effects', 'stock_ledger',
+                      'expiry_watermarks', 'engine_settings']) AS wanted (name)
    WHERE to_regclass(wanted.name) IS NULL`;
 
 const TOTALS = /* sql */ `

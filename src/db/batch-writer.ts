@@ -18,9 +18,11 @@ import { encodeBatch, STAGING_COLUMNS } from './copy-encoder.ts';
 
 /** Constant but for integers, which are checked to be integers. */
 function transactionSql(batch: Batch, rows: number): string {
-  const { ownerId, no, owners, orders, stockChanges } = batch;
-  const keyed = stockChanges.filter((change) => change.keyed).length;
-  const counts = [orders.length, rows, stockChanges.length, keyed];
+  const { ownerId, no, owners, orders, stockChanges, statusChanges } = batch;
+  const keyed =
+    stockChanges.filter((change) => change.keyed).length +
+    statusChanges.filter(({ key }) => key !== null).length;
+  const counts = [orders.length, rows, stockChanges.length, statusChanges.length, keyed];
   const numbers = [ownerId, no, ...owners, ...counts];
   if (!numbers.every(Number.isSafeInteger)) throw new Error('a batch is named by integers');
   return (
@@ -31,20 +33,36 @@ function transactionSql(batch: Batch, rows: number): string {
   );
 }
 
-/** What the merge says when there is nothing to say: no duplicates, no stock changes. */
-const NOTHING_TO_REPORT: Committed = { duplicates: [], stockAfter: {} };
+/** Of a batch whose report is null, as merge_batch returned it or as `commit_batches` has it. */
+export const NOTHING_TO_REPORT: Committed = {
+  duplicates: [],
+  stockAfter: {},
+  unchanged: {},
+  freed: [],
+};
+
+/** The transaction ended without an error, and yet not with COMMIT. */
+export class NotCommittedError extends Error {
+  override readonly name = 'NotCommittedError';
+  /** The last command tag. */
+  readonly tag: string;
+
+  constructor(tag: string) {
+    super(`the transaction ended with ${tag}, not COMMIT`);
+    this.tag = tag;
+  }
+}
 
 /**
- * Resolves when the COMMIT tag has arrived. Rejects with pg's DatabaseError (SQLSTATE in `code`;
- * HF001 = fenced, owners in `detail`) or a connection error, after which the outcome is unknown if
- * the message may have been sent. One batch at a time per client.
+ * Resolves when the COMMIT tag has arrived. Rejects with pg's DatabaseError, a connection error or
+ * NotCommittedError; `batchFailure` says what that means. One batch at a time per client.
  */
 export async function writeBatch(client: pg.Client, batch: Batch): Promise<Committed> {
   const { rows, messages } = encodeBatch(batch);
   const query = new BatchQuery(transactionSql(batch, rows), messages);
   client.query(query);
   const end = await query.ended;
-  if (end.tag !== 'COMMIT') throw new Error(`the transaction ended with ${end.tag}, not COMMIT`);
+  if (end.tag !== 'COMMIT') throw new NotCommittedError(end.tag);
   if (end.report === null) return NOTHING_TO_REPORT;
   // The shape is that of merge_batch in db/merge.sql.
   return JSON.parse(end.report) as Committed;

@@ -1,8 +1,11 @@
 /** One connection for a command at a terminal or a step of the start; servers use a pool. */
 import { Client } from 'pg';
 import { COLUMN_TYPES } from './column-types.ts';
+import { endClient } from './silence.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Idle time after which TCP asks whether the server is still there. */
+const KEEP_ALIVE_MS = 10_000;
 
 /** Connected. The caller ends it with `client.end()`, which also fails a query under way. */
 export async function connectClient(options: {
@@ -14,6 +17,9 @@ export async function connectClient(options: {
     connectionString: options.databaseUrl,
     application_name: options.applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    // A takeover in a running process must not wait for ever for a server that is gone.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     types: COLUMN_TYPES,
   });
   // A connection that is lost fails the query under way as well; without a listener it would end
@@ -32,6 +38,6 @@ export async function withClient<T>(
   try {
     return await work(client);
   } finally {
-    await client.end();
+    await endClient(client);
   }
 }

@@ -6,7 +6,7 @@
  * less in JavaScript than writing every field into a buffer.
  * Source of the format: PostgreSQL manual, COPY, "Text Format".
  */
-import type { Batch, DecidedOrder } from '../domain/batch.ts';
+import type { Batch, DecidedOrder, StatusChange } from '../domain/batch.ts';
 import type { ChangeStockCommand } from '../domain/wire.ts';
 
 export const STAGING_COLUMNS =
@@ -30,6 +30,10 @@ export function encodeBatch(batch: Batch): EncodedBatch {
     rows += 1;
     text += encodeStockChange(change);
   }
+  for (const change of batch.statusChanges) {
+    rows += 1;
+    text += encodeStatusChange(change);
+  }
   return { rows, messages: copyMessages(text) };
 }
 
@@ -46,6 +50,21 @@ function copyMessages(text: string): Buffer {
   messages[bytes + 5] = 0x63; // c: CopyDone
   messages.writeInt32BE(4, bytes + 6);
   return messages;
+}
+
+/**
+ * The order or product that a row of the batch is about, rows counted from 1 as COPY counts lines;
+ * undefined when the batch has no such row.
+ */
+export function subjectOfRow(batch: Batch, row: number): string | undefined {
+  let last = 0;
+  for (const { command } of batch.orders) {
+    last += command.lines.length;
+    if (row <= last) return command.id;
+  }
+  const change = row - last - 1;
+  const { stockChanges, statusChanges } = batch;
+  return stockChanges[change]?.productId ?? statusChanges[change - stockChanges.length]?.orderId;
 }
 
 /** The order with its first line, then a short row per further line. */
@@ -77,6 +96,18 @@ function encodeStockChange(change: ChangeStockCommand): string {
     `${change.keyed ? 'k' : 's'}\t${change.id}\t${change.productId}\t${change.delta}\t\\N\t\\N\t` +
     `${escape(change.reason)}\t${change.author}\t\\\\x${change.requestHash}\t` +
     `0\tXXX\t0\t\\N\t\\N\t${time}\t${time}\n`
+  );
+}
+
+/** A keyed one claims its id as above. Statuses need no escaping, neither in COPY nor in an array. */
+function encodeStatusChange(change: StatusChange): string {
+  const { key, orderId } = change;
+  const time = timestamp(change.at);
+  return (
+    `${key === null ? 't' : 'u'}\t${key?.id ?? orderId}\t${orderId}\t0\t\\N\t\\N\t` +
+    `${nullable(change.reason)}\t${change.author ?? '\\N'}\t` +
+    `${key === null ? '\\N' : `\\\\x${key.requestHash}`}\t` +
+    `0\t${change.to}\t0\t{${change.from.join()}}\t\\N\t${time}\t${time}\n`
   );
 }
 

@@ -3,7 +3,6 @@
  * commit path and the reads share it; neither looks at an SQLSTATE of its own, except the ones
  * that merge_batch raises.
  */
-import { DatabaseError } from 'pg';
 import { AppError } from '../domain/errors.ts';
 
 /**
@@ -31,19 +30,28 @@ const SQLSTATE_POLICY: Readonly<Record<string, ErrorPolicy>> = {
   '57P02': 'unavailable', // crash shutdown
   '57P03': 'unavailable', // starting up, shutting down or recovering
   '57P05': 'unavailable', // idle session timeout
+  '58': 'unavailable', // system error: the disk or the machine below PostgreSQL
 };
 
-/** Error codes of Node while it connects, writes or reads. ENOENT is a missing Unix socket. */
+/**
+ * Error codes of Node while it connects, writes or reads, and of silence.ts. ENOENT is a missing
+ * Unix socket, EADDRNOTAVAIL a machine without a free port.
+ */
 const NETWORK_CODES: ReadonlySet<string> = new Set([
+  'EADDRNOTAVAIL',
   'EAI_AGAIN',
   'ECONNABORTED',
   'ECONNREFUSED',
   'ECONNRESET',
+  'EHOSTDOWN',
   'EHOSTUNREACH',
+  'ENETDOWN',
   'ENETUNREACH',
   'ENOENT',
   'ENOTFOUND',
   'EPIPE',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
   'ETIMEDOUT',
 ]);
 
@@ -55,6 +63,7 @@ const DRIVER_MESSAGES: ReadonlySet<string> = new Set([
   'Connection terminated due to connection timeout',
   'Connection terminated unexpectedly',
   'Query read timeout',
+  'There was an error establishing an SSL connection',
   'timeout exceeded when trying to connect',
   'timeout expired',
 ]);
@@ -77,10 +86,12 @@ export function errorPolicy(error: unknown): ErrorPolicy {
   return 'fail';
 }
 
-/** Whether a read failed for want of time or room, and its session can go on. */
+/**
+ * Whether a later try can succeed although nothing is repaired but PostgreSQL and the way to it, on
+ * another session if need be. Everything else is a defect of ours or of the installation.
+ */
 export function isPassing(error: unknown): boolean {
-  const severity = error instanceof DatabaseError ? error.severity : undefined;
-  return severity === 'ERROR' && errorPolicy(error) !== 'fail';
+  return errorPolicy(error) !== 'fail';
 }
 
 /**
@@ -88,7 +99,5 @@ export function isPassing(error: unknown): boolean {
  * trying again later can help, the error itself otherwise.
  */
 export function toAppError(error: unknown): unknown {
-  return errorPolicy(error) === 'fail'
-    ? error
-    : new AppError('database-unavailable', { cause: error });
+  return isPassing(error) ? new AppError('database-unavailable', { cause: error }) : error;
 }

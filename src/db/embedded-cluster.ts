@@ -2,17 +2,17 @@
  * The files of one embedded cluster, and its server's start and stop.
  *
  * Decides nothing about who may do so: every function that changes something is called only in
- * one's turn (embedded-users.ts). Connects to nothing: embedded-postgres.ts asks whether it answers.
+ * one's turn (embedded-users.ts). Connects to nothing: embedded-server.ts asks whether it answers.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { join, resolve } from 'node:path';
 import { chooseAccount, findBinaries, runAs } from './embedded-account.ts';
 import type { Binaries, RunResult, ServerAccount } from './embedded-account.ts';
-import { isPresent, openPresence } from './embedded-presence.ts';
-import { embeddedSettings, SOCKET_PORT } from './embedded-settings.ts';
+import { openPresence } from './embedded-presence.ts';
+import { awaitLastProcess, isServerProcess, serverProcesses } from './embedded-processes.ts';
+import { embeddedSettings, SOCKET_PORT, socketDirIn } from './embedded-settings.ts';
 
 /** The superuser of an embedded cluster. */
 export const EMBEDDED_USER = 'hedonify';
@@ -23,11 +23,6 @@ const LOG_TAIL_BYTES = 4_096;
 const START_WAIT_SECONDS = 300;
 const STOP_FAST_WAIT_SECONDS = 60;
 const STOP_IMMEDIATE_WAIT_SECONDS = 30;
-/** Backends notice the death of their postmaster when their current statement ends. */
-const ORPHANS_WAIT_MS = 30_000;
-/** A process that is ending leaves /proc a moment before its files are closed. */
-const UNSEEN_WAIT_MS = 2_000;
-const POLL_MS = 20;
 const INIT_PREFIX = 'postgres.init-';
 /** sun_path holds 104 bytes on macOS, 108 on Linux; the socket's name and `.lock` need 19. */
 const SOCKET_DIR_BYTES_MAX = 80;
@@ -50,15 +45,6 @@ export interface Postmaster {
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-function processExists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }
 
 /** Finds binaries and account, and creates `dataDir` when it is missing. */
@@ -177,69 +163,14 @@ export async function readPostmaster(cluster: Cluster): Promise<Postmaster | und
   }
 }
 
-/** Processes of PostgreSQL that live in the cluster; undefined where the machine cannot tell. */
-async function serverProcesses(cluster: Cluster): Promise<readonly number[] | undefined> {
-  if (process.platform !== 'linux') return undefined;
-  const pids = (await fs.readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      try {
-        const [directory, program] = await Promise.all([
-          fs.readlink(`/proc/${pid}/cwd`),
-          fs.readlink(`/proc/${pid}/exe`),
-        ]);
-        // A person's shell may stand in the directory as well.
-        return directory === cluster.directory && basename(program).startsWith('postgres');
-      } catch {
-        return false;
-      }
-    }),
-  );
-  return pids.filter((_, index) => found[index]).map(Number);
-}
-
-/** Whether the process named by postmaster.pid lives and is not merely one with a recycled pid. */
-export async function isRunning(cluster: Cluster, { pid }: Postmaster): Promise<boolean> {
-  if (!processExists(pid)) return false;
-  return (await serverProcesses(cluster))?.includes(pid) ?? true;
-}
-
-/**
- * After the death of a postmaster: waits for the last backend it left.
- * @throws Error when one lives on, or a whole server that cannot be seen from here
- */
-async function awaitLastProcess(cluster: Cluster): Promise<void> {
-  const start = performance.now();
-  for (;;) {
-    // Both are asked: a person may have started the server without the FIFO.
-    const pids = (await serverProcesses(cluster)) ?? [];
-    if (pids.length === 0 && !(await isPresent(cluster.dataDir))) return;
-    const waitedMs = performance.now() - start;
-    if (pids.length > 0 && waitedMs > ORPHANS_WAIT_MS) {
-      throw new Error(
-        `processes of PostgreSQL use ${cluster.directory}, and no server answers for them: ` +
-          pids.join(', '),
-      );
-    }
-    if (pids.length === 0 && waitedMs > UNSEEN_WAIT_MS) {
-      throw new Error(
-        `a PostgreSQL that cannot be seen from here uses ${cluster.directory}: most likely ` +
-          'another container shares this DATA_DIR. Stop that one first, or give each its own',
-      );
-    }
-    await delay(POLL_MS);
-  }
-}
-
 /**
  * After the death of a whole server: removes its lock files. PostgreSQL would not doubt them while
- * their pid exists, as somebody else's process or as a zombie, which it stays for ever in a
- * container whose pid 1 reaps nobody.
+ * their pid exists, as somebody else's process or as a zombie.
  */
 async function clearRemains(cluster: Cluster, socketDir: string): Promise<void> {
   await awaitLastProcess(cluster);
   // A server that was started by hand has no FIFO, and this machine cannot list processes.
-  if ((await serverProcesses(cluster)) === undefined) return;
+  if (serverProcesses(cluster) === undefined) return;
   await fs.rm(join(cluster.directory, 'postmaster.pid'), { force: true });
   const socket = join(socketDir, `.s.PGSQL.${SOCKET_PORT}`);
   for (const file of [socket, `${socket}.lock`]) await fs.rm(file, { force: true });
@@ -253,13 +184,26 @@ export async function boundLog(cluster: Cluster): Promise<void> {
   await fs.truncate(cluster.logFile);
 }
 
-/** Short, and the same for a cluster at every start, so that its address survives a restart. */
-async function makeSocketDir(cluster: Cluster): Promise<string> {
+function settingsFile(cluster: Cluster): string {
+  return join(cluster.directory, 'postgresql.conf');
+}
+
+/** Where the server listened at its last start; undefined before the first. */
+export async function lastSocketDir(cluster: Cluster): Promise<string | undefined> {
+  // postmaster.pid says it too, but not after a stop.
+  return socketDirIn(await fs.readFile(settingsFile(cluster), 'utf8'));
+}
+
+/** Short, and the same for a cluster at every start under one TMPDIR. */
+async function chooseSocketDir(cluster: Cluster): Promise<string> {
   const name = `hedonify-${createHash('sha256').update(cluster.dataDir).digest('hex').slice(0, 16)}`;
   const parent = await fs.realpath(tmpdir());
   // PostgreSQL reads a list of quoted names here: a plain one needs no quoting.
   const plain = /^[\w./-]+$/.test(parent) && parent.length + name.length < SOCKET_DIR_BYTES_MAX;
-  const directory = join(plain ? parent : '/tmp', name);
+  return join(plain ? parent : '/tmp', name);
+}
+
+async function makeSocketDir(cluster: Cluster, directory: string): Promise<void> {
   await fs
     .mkdir(directory, { mode: 0o700 })
     .then(() => give(cluster, directory))
@@ -273,7 +217,6 @@ async function makeSocketDir(cluster: Cluster): Promise<string> {
     throw new Error(`${directory} belongs to somebody else: remove it, or set TMPDIR`);
   }
   await give(cluster, directory);
-  return directory;
 }
 
 async function logTail(cluster: Cluster, from: number): Promise<string> {
@@ -285,11 +228,12 @@ async function logTail(cluster: Cluster, from: number): Promise<string> {
 }
 
 /**
- * Starts the server in a session of its own.
+ * Starts the server in a session of its own, to listen in the given directory or one of its choice.
  * @throws Error when the one before turns out to be alive; nothing of it was touched
  */
-export async function startServer(cluster: Cluster): Promise<Postmaster> {
-  const socketDir = await makeSocketDir(cluster);
+export async function startServer(cluster: Cluster, givenDir?: string): Promise<Postmaster> {
+  const socketDir = givenDir ?? (await chooseSocketDir(cluster));
+  await makeSocketDir(cluster, socketDir);
   await clearRemains(cluster, socketDir);
   await using presence = await openPresence(cluster.dataDir);
   await fs.writeFile(cluster.logFile, '', { flag: 'a', mode: 0o600 });
@@ -297,7 +241,7 @@ export async function startServer(cluster: Cluster): Promise<Postmaster> {
   await boundLog(cluster);
   const logged = (await fs.stat(cluster.logFile)).size;
   const settings = embeddedSettings({ socketDir });
-  await writeWhole(cluster, join(cluster.directory, 'postgresql.conf'), settings);
+  await writeWhole(cluster, settingsFile(cluster), settings);
   const start = ['start', `--log=${cluster.logFile}`, `--timeout=${START_WAIT_SECONDS}`];
   const { code, output } = await pgCtl(cluster, start, presence.fd);
   const started = await readPostmaster(cluster);
@@ -324,13 +268,13 @@ async function pgCtl(
 export async function stopServer(cluster: Cluster): Promise<void> {
   const postmaster = await readPostmaster(cluster);
   if (postmaster === undefined) return;
-  if (await isRunning(cluster, postmaster)) {
+  if (isServerProcess(cluster, postmaster.pid)) {
     const fast = ['stop', '--mode=fast', `--timeout=${STOP_FAST_WAIT_SECONDS}`];
     // Immediate loses nothing that was committed: the next start replays the WAL.
     const immediate = ['stop', '--mode=immediate', `--timeout=${STOP_IMMEDIATE_WAIT_SECONDS}`];
     const first = await pgCtl(cluster, fast);
     const last = first.code === 0 ? first : await pgCtl(cluster, immediate);
-    if (last.code !== 0 && (await isRunning(cluster, postmaster))) {
+    if (last.code !== 0 && isServerProcess(cluster, postmaster.pid)) {
       throw new Error(`PostgreSQL (pid ${postmaster.pid}) could not be stopped.\n${last.output}`);
     }
   }

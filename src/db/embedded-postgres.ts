@@ -5,143 +5,45 @@
  * The server outlives a `kill -9` of the process that started it, on purpose: the next process
  * adopts it and nothing has to recover. It stops when its last user releases it. Whoever starts,
  * adopts or stops it does so in its turn, and never stops one that a live process uses
- * (embedded-users.ts). A server that vanished is restarted by acquiring again, before or after
- * releasing the first handle: address and password stay the same.
+ * (embedded-users.ts). A server that ended while it is in use, whoever ended it, is restarted at
+ * once by whoever uses it (embedded-watch.ts): address and password stay the same.
  *
  * There is never a second server on one cluster, not even where the first one cannot be seen
  * (embedded-presence.ts).
  */
-import pg from 'pg';
-import { setTimeout as delay } from 'node:timers/promises';
-import { boundLog, createCluster, isRunning, openCluster } from './embedded-cluster.ts';
-import { readPassword, readPostmaster, startServer, stopServer } from './embedded-cluster.ts';
-import { EMBEDDED_USER } from './embedded-cluster.ts';
+import { boundLog, createCluster, openCluster, stopServer } from './embedded-cluster.ts';
 import type { Cluster, Postmaster } from './embedded-cluster.ts';
-import { SOCKET_PORT } from './embedded-settings.ts';
+import { isPresent } from './embedded-presence.ts';
+import { isServerProcess } from './embedded-processes.ts';
+import { adoptOrStart, createDatabase, EMBEDDED_DATABASE, urlOf } from './embedded-server.ts';
+import type { Address } from './embedded-server.ts';
 import { hasUsers, registerUser, takeTurn } from './embedded-users.ts';
+import type { Lock } from './embedded-users.ts';
+import { watch } from './embedded-watch.ts';
 
-const DATABASE = 'hedonify';
-/** The database that every cluster has, for the connection that creates ours. */
-const MAINTENANCE_DATABASE = 'postgres';
-const CONNECT_TIMEOUT_MS = 5_000;
-/** A live postmaster without a socket, or one that accepts and says nothing, is given up after. */
-const SILENCE_MAX_MS = 15_000;
-/** As long as a server says itself that it is recovering, it is waited for. */
-const RECOVERY_MAX_MS = 300_000;
-const POLL_MS = 50;
 const LOG_CHECK_MS = 60_000;
 
-const CANNOT_CONNECT_NOW = '57P03';
-const TOO_MANY_CONNECTIONS = '53300';
-const REFUSED_LOGIN = ['28P01', '28000'];
+type Progress = (message: string) => void;
 
 interface EmbeddedPostgresOptions {
   /** Created when missing. */
   readonly dataDir: string;
   /** Told what takes long: creating, starting, waiting, stopping. */
-  readonly onProgress: (message: string) => void;
+  readonly onProgress: Progress;
+  /** Told when a server in use has ended, and how restarting it goes. `onProgress` by default. */
+  readonly onOutage?: Progress;
 }
 
 export interface EmbeddedPostgres {
   /** Database `hedonify`, as a superuser, over a unix socket; holds the password. */
   readonly databaseUrl: string;
-  /** The postmaster's. */
+  /** The postmaster's; another one after every restart. */
   readonly pid: number;
-  /** Stops the server unless another live process, or another handle of this one, uses it. */
+  /**
+   * Stops the server unless another live process, or another handle of this one, uses it. Waits
+   * for a restart under way; none follows.
+   */
   release(): Promise<void>;
-}
-
-interface Address {
-  readonly postmaster: Postmaster;
-  readonly password: string;
-}
-
-function urlOf({ postmaster, password }: Address, database: string): string {
-  const host = encodeURIComponent(postmaster.socketDir);
-  // Port and sslmode are said because PGPORT and PGSSLMODE of the environment would win otherwise.
-  return `postgresql://${EMBEDDED_USER}:${password}@${host}:${SOCKET_PORT}/${database}?sslmode=disable`;
-}
-
-async function connect(url: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    application_name: 'hedonify-embedded',
-  });
-  // Without a listener, a server that dies between two statements would end the process.
-  client.on('error', () => undefined);
-  await client.connect();
-  return client;
-}
-
-type Answer = 'answers' | 'recovering' | 'silent';
-
-async function ask(address: Address): Promise<Answer> {
-  try {
-    const client = await connect(urlOf(address, MAINTENANCE_DATABASE));
-    await client.end();
-    return 'answers';
-  } catch (error) {
-    const code = error instanceof pg.DatabaseError ? error.code : undefined;
-    if (code === TOO_MANY_CONNECTIONS) return 'answers';
-    if (code === CANNOT_CONNECT_NOW) return 'recovering';
-    if (code !== undefined && REFUSED_LOGIN.includes(code)) {
-      throw new Error('the embedded PostgreSQL refuses the password in postgres-password', {
-        cause: error,
-      });
-    }
-    return 'silent';
-  }
-}
-
-/** Whether the server named by postmaster.pid can be adopted, has died, or lives but is silent. */
-async function judge(cluster: Cluster, address: Address): Promise<'answers' | 'dead' | 'silent'> {
-  const start = performance.now();
-  for (;;) {
-    const answer = await ask(address);
-    if (answer === 'answers') return 'answers';
-    if (!(await isRunning(cluster, address.postmaster))) return 'dead';
-    const waitedMax = answer === 'recovering' ? RECOVERY_MAX_MS : SILENCE_MAX_MS;
-    if (performance.now() - start > waitedMax) return 'silent';
-    await delay(POLL_MS);
-  }
-}
-
-async function adoptOrStart(
-  cluster: Cluster,
-  onProgress: (message: string) => void,
-): Promise<Address> {
-  const password = await readPassword(cluster);
-  const postmaster = await readPostmaster(cluster);
-  if (postmaster !== undefined) {
-    const verdict = await judge(cluster, { postmaster, password });
-    if (verdict === 'answers') {
-      onProgress(`using the PostgreSQL that already runs (pid ${postmaster.pid})`);
-      return { postmaster, password };
-    }
-    if (verdict === 'silent') {
-      if (hasUsers(cluster.dataDir)) {
-        throw new Error(
-          `PostgreSQL (pid ${postmaster.pid}) in ${cluster.directory} does not answer, and it is ` +
-            'not replaced because another live process uses it',
-        );
-      }
-      onProgress(`replacing a PostgreSQL that does not answer (pid ${postmaster.pid})`);
-      await stopServer(cluster);
-    }
-  }
-  onProgress(`starting PostgreSQL in ${cluster.directory}`);
-  return { postmaster: await startServer(cluster), password };
-}
-
-async function createDatabase(address: Address): Promise<void> {
-  const client = await connect(urlOf(address, MAINTENANCE_DATABASE));
-  try {
-    const found = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
-    if (found.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
-  } finally {
-    await client.end();
-  }
 }
 
 /**
@@ -151,54 +53,130 @@ async function createDatabase(address: Address): Promise<void> {
 export async function acquireEmbeddedPostgres({
   dataDir,
   onProgress,
+  onOutage = onProgress,
 }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const cluster = await openCluster(dataDir);
-  const awaitTurn = () =>
-    takeTurn(cluster.dataDir, () => {
-      onProgress('waiting for another process that is starting or stopping PostgreSQL');
-    });
-
-  const turn = await awaitTurn();
-  try {
+  return await inTurn(cluster, onProgress, async () => {
     await createCluster(cluster, () => {
       onProgress(`creating a PostgreSQL cluster in ${cluster.directory}`);
     });
     const address = await adoptOrStart(cluster, onProgress);
     const user = registerUser(cluster.dataDir);
-    const leave = async (): Promise<void> => {
-      user.release();
-      if (hasUsers(cluster.dataDir)) return;
-      onProgress('stopping PostgreSQL');
-      await stopServer(cluster);
-    };
     try {
       await createDatabase(address);
+      return use({
+        cluster,
+        user,
+        address,
+        server: look(cluster, address.postmaster),
+        onProgress,
+        onOutage,
+      });
     } catch (error) {
-      await leave();
+      await leave(cluster, user, onProgress);
       throw error;
     }
-    const logCheck = setInterval(() => {
-      // A log that cannot be moved aside is no reason to disturb a sale.
-      boundLog(cluster).catch(() => undefined);
-    }, LOG_CHECK_MS);
-    logCheck.unref();
+  });
+}
 
-    const release = async (): Promise<void> => {
-      clearInterval(logCheck);
-      const lastTurn = await awaitTurn();
-      try {
-        await leave();
-      } finally {
-        lastTurn.release();
-      }
-    };
-    let released: Promise<void> | undefined;
-    return {
-      databaseUrl: urlOf(address, DATABASE),
-      pid: address.postmaster.pid,
-      release: () => (released ??= release()),
-    };
+/** Nobody else starts or stops the server while `act` runs. */
+async function inTurn<T>(
+  cluster: Cluster,
+  onProgress: Progress,
+  act: () => Promise<T>,
+): Promise<T> {
+  const turn = await takeTurn(cluster.dataDir, () => {
+    onProgress('waiting for another process that is starting or stopping PostgreSQL');
+  });
+  try {
+    return await act();
   } finally {
     turn.release();
   }
+}
+
+/** Unregisters, and stops a server that nobody else uses. Only in one's turn. */
+async function leave(cluster: Cluster, user: Lock, onProgress: Progress): Promise<void> {
+  user.release();
+  if (hasUsers(cluster.dataDir)) return;
+  onProgress('stopping PostgreSQL');
+  await stopServer(cluster);
+}
+
+/** A server in use, and how to see whether it lives. */
+interface ServerInUse extends Postmaster {
+  readonly isAlive: () => boolean | Promise<boolean>;
+}
+
+function look(cluster: Cluster, postmaster: Postmaster): ServerInUse {
+  const sees = () => isServerProcess(cluster, postmaster.pid);
+  // One that answers and cannot be seen runs in a container that shares the socket with ours.
+  const isSeen = sees();
+  return { ...postmaster, isAlive: isSeen ? sees : () => isPresent(cluster.dataDir) };
+}
+
+interface Use {
+  readonly cluster: Cluster;
+  readonly user: Lock;
+  readonly address: Address;
+  readonly server: ServerInUse;
+  readonly onProgress: Progress;
+  readonly onOutage: Progress;
+}
+
+/** The handle of a registered user, who watches over the server until it is released. */
+function use({ cluster, user, address, server, onProgress, onOutage }: Use): EmbeddedPostgres {
+  let current = server;
+  const watching = watch({
+    isAlive: () => current.isAlive(),
+    restore: async (stopping) => {
+      const noticed = performance.now();
+      onOutage(`PostgreSQL (pid ${current.pid}) has ended although it is in use`);
+      await inTurn(cluster, onOutage, async () => {
+        if (stopping.aborted) return;
+        current = await restore(cluster, current, onOutage);
+        const ms = Math.round(performance.now() - noticed);
+        onOutage(`PostgreSQL is back after ${ms} ms (pid ${current.pid})`);
+      });
+    },
+    onFailure: (error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      onOutage(`PostgreSQL could not be restarted and is tried again: ${reason}`);
+    },
+  });
+  const logCheck = setInterval(() => {
+    // A log that cannot be moved aside is no reason to disturb a sale.
+    boundLog(cluster).catch(() => undefined);
+  }, LOG_CHECK_MS);
+  logCheck.unref();
+
+  const release = async (): Promise<void> => {
+    clearInterval(logCheck);
+    await watching.stop();
+    await inTurn(cluster, onProgress, () => leave(cluster, user, onProgress));
+  };
+  let released: Promise<void> | undefined;
+  return {
+    databaseUrl: urlOf(address, EMBEDDED_DATABASE),
+    get pid() {
+      return current.pid;
+    },
+    release: () => (released ??= release()),
+  };
+}
+
+/** Of several who use a server that ended, the second finds it running. Only in one's turn. */
+async function restore(
+  cluster: Cluster,
+  lost: Postmaster,
+  onOutage: Progress,
+): Promise<ServerInUse> {
+  const { postmaster } = await adoptOrStart(cluster, onOutage);
+  if (postmaster.socketDir !== lost.socketDir) {
+    throw new Error(
+      `somebody started it (pid ${postmaster.pid}) to listen in ${postmaster.socketDir} instead ` +
+        `of ${lost.socketDir}, where its users look for it: stop that one`,
+    );
+  }
+  return look(cluster, postmaster);
 }

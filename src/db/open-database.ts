@@ -11,14 +11,19 @@ export interface OpenDatabase {
   readonly release: () => Promise<void>;
 }
 
-/** With a database URL nothing is started; without one the embedded PostgreSQL is, if need be. */
+/**
+ * With a database URL nothing is started; without one the embedded PostgreSQL is, if need be, and
+ * it is started again whenever it ends before `release`: `onOutage` is told how that goes.
+ */
 export async function openDatabase(
   config: { readonly databaseUrl: string | null; readonly dataDir: string },
   onProgress: (message: string) => void,
+  onOutage = onProgress,
 ): Promise<OpenDatabase> {
   if (config.databaseUrl !== null) {
     return { databaseUrl: config.databaseUrl, release: () => Promise.resolve() };
   }
-  const embedded = await acquireEmbeddedPostgres({ dataDir: config.dataDir, onProgress });
+  const { dataDir } = config;
+  const embedded = await acquireEmbeddedPostgres({ dataDir, onProgress, onOutage });
   return { databaseUrl: embedded.databaseUrl, release: () => embedded.release() };
 }

@@ -4,7 +4,7 @@
  */
 import type { Pool } from 'pg';
 import type { OrderId, UserId } from '../domain/ids.ts';
-import type { Order, OrderLine, OrderStatus } from '../domain/order.ts';
+import type { Order, OrderEvent, OrderLine, OrderStatus } from '../domain/order.ts';
 import type { OrderReader, PageRequest } from '../domain/ports.ts';
 import { pageValues, toMs, toPage } from './page.ts';
 import { queryRows } from './pool.ts';
@@ -32,6 +32,20 @@ const LIST = /* sql */ `
    ORDER BY o.created_at DESC, o.id DESC
    LIMIT $3`;
 
+/**
+ * Placing has no row of its own. Statuses sort as an order can reach them (db/schema.sql), whatever
+ * the clocks of the machines said.
+ */
+const EVENTS = /* sql */ `
+  SELECT e.status, e.reason, floor(extract(epoch FROM e.created_at) * 1000)::bigint AS "createdAt"
+    FROM orders o
+   CROSS JOIN LATERAL (
+         SELECT 'WAITING_PAYMENT'::order_status AS status, NULL AS reason, o.created_at
+          UNION ALL
+         SELECT status, reason, created_at FROM order_events WHERE order_id = o.id) e
+   WHERE o.id = $1
+   ORDER BY e.status`;
+
 interface OrderRow {
   readonly id: OrderId;
   readonly userId: UserId;
@@ -56,6 +70,14 @@ export function createOrderReader(pool: Pool): OrderReader {
       });
       const row = rows[0];
       return row === undefined ? undefined : toOrder(row);
+    },
+
+    async listEvents(id: OrderId) {
+      return queryRows<OrderEvent>(pool, {
+        name: 'list-order-events',
+        text: EVENTS,
+        values: [id],
+      });
     },
 
     async listOrders(

@@ -1,7 +1,8 @@
 /**
- * Who owns the partitions (I5): takeover, the proof that an owner is not fenced, release.
+ * Who owns the partitions (I5): takeover, replacement of one owner, the proof that an owner is not
+ * fenced, release.
  *
- * Owns: the tables `owners` and `partitions`. Nothing else writes them.
+ * Owns: the tables `owners`, `partitions` and `engine_settings`. Nothing else writes them.
  *
  * The order of a takeover matters. Without the global lock two takers read the same `partitions`,
  * fence the same owners and both end unfenced; without the exclusive owner locks a transaction that
@@ -14,8 +15,13 @@ import type { OwnerId } from '../domain/ids.ts';
 const OWNER_LOCKS = 1214605645;
 /** One-key advisory lock that serialises takeovers and releases. */
 const TAKEOVER_LOCK = 4_821_460_564_501;
-/** For transactions of former owners to end before they are terminated. */
-const PATIENCE_SQL = /* sql */ `SAVEPOINT patience; SET LOCAL lock_timeout = '2s'`;
+/**
+ * Milliseconds for transactions of former owners to end before they are terminated. Of another
+ * process they may be in full flight; of an owner whose thread died nobody awaits them any more,
+ * and its customers wait for the next owner.
+ */
+const PATIENCE_MS = 2000;
+const REPLACE_PATIENCE_MS = 250;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 const FORMER_OWNERS_SQL = /* sql */ `
@@ -46,8 +52,15 @@ const CREATE_OWNER_SQL = /* sql */ `
   INSERT INTO owners (node, shard, started_at) VALUES ($1, $2, clock_timestamp()) RETURNING id`;
 const CLAIM_SQL = /* sql */ `
   UPDATE partitions SET owner_id = ($1::integer[])[1 + id % cardinality($1::integer[])]`;
+/** An owner of a shard and those that replaced it: at most the last one is not fenced. */
+const SUCCESSION_SQL = /* sql */ `
+  SELECT id, fenced_by FROM owners WHERE node = $1 AND shard = $2 AND id >= $3 ORDER BY id`;
+const INHERIT_SQL = /* sql */ `UPDATE partitions SET owner_id = $2 WHERE owner_id = $1`;
 const UNCLAIM_SQL = /* sql */ `
   UPDATE partitions SET owner_id = NULL WHERE owner_id = ANY ($1)`;
+/** Before anybody can place an order that lives longer than any before it. */
+const HOLD_TTL_SQL = /* sql */ `
+  UPDATE engine_settings SET hold_ttl_max = greatest(hold_ttl_max, $1 * interval '1 ms')`;
 const PROOF_SQL = /* sql */ `SELECT fenced_by FROM owners WHERE id = $1 AND fenced_at IS NOT NULL`;
 
 export interface Takeover {
@@ -64,22 +77,58 @@ export interface Takeover {
  */
 export async function takeOver(
   client: pg.ClientBase,
-  claim: { readonly node: string; readonly shards: number },
+  claim: {
+    readonly node: string;
+    readonly shards: number;
+    /** Milliseconds that an order of this node has to be paid. */
+    readonly holdTtlMs: number;
+  },
 ): Promise<Takeover> {
   return inTakeoverLock(client, async () => {
-    const former = await client.query<{ id: number; node: string; live: boolean }>(
+    const former = await client.query<{ id: OwnerId; node: string; live: boolean }>(
       FORMER_OWNERS_SQL,
     );
-    for (const { id } of former.rows) await lockOut(client, id);
-    await client.query(FENCE_SQL, [former.rows.map(({ id }) => id), claim.node]);
+    const formerIds = former.rows.map(({ id }) => id);
+    await fence(client, formerIds, { by: claim.node, patienceMs: PATIENCE_MS });
     const owners: OwnerId[] = [];
     for (let shard = 0; shard < claim.shards; shard += 1) {
-      const created = await client.query<{ id: OwnerId }>(CREATE_OWNER_SQL, [claim.node, shard]);
-      for (const { id } of created.rows) owners.push(id);
+      owners.push(await createOwner(client, claim.node, shard));
     }
     await client.query(CLAIM_SQL, [owners]);
+    await client.query(HOLD_TTL_SQL, [claim.holdTtlMs]);
     const live = former.rows.filter((owner) => owner.live).map((owner) => owner.node);
     return { owners, fencedNodes: [...new Set(live)] };
+  });
+}
+
+/**
+ * Makes a new owner for the partitions of one of this node whose thread is dead. Refused, saying by
+ * whom, once another node has fenced `former`: whoever was fenced must not fence back. Batches of
+ * other shards that touch `former`'s products and do not end soon are terminated.
+ *
+ * May be repeated after a lost answer: the owner that the lost try made is replaced in its turn,
+ * since nobody serves as it.
+ */
+export async function replaceOwner(
+  client: pg.ClientBase,
+  replacement: { readonly node: string; readonly shard: number; readonly former: OwnerId },
+): Promise<{ readonly owner: OwnerId } | { readonly fencedBy: string }> {
+  const { node, shard, former } = replacement;
+  return inTakeoverLock(client, async () => {
+    const { rows } = await client.query<{ id: OwnerId; fenced_by: string | null }>(SUCCESSION_SQL, [
+      node,
+      shard,
+      former,
+    ]);
+    const last = rows.at(-1);
+    if (last === undefined || rows[0]?.id !== former) {
+      throw new Error(`owner ${former} is not of shard ${shard} of node ${node}`);
+    }
+    if (last.fenced_by !== null) return { fencedBy: last.fenced_by };
+    await fence(client, [last.id], { by: node, patienceMs: REPLACE_PATIENCE_MS });
+    const owner = await createOwner(client, node, shard);
+    await client.query(INHERIT_SQL, [last.id, owner]);
+    return { owner };
   });
 }
 
@@ -89,8 +138,7 @@ export async function releaseOwners(
   release: { readonly node: string; readonly owners: readonly OwnerId[] },
 ): Promise<void> {
   await inTakeoverLock(client, async () => {
-    for (const owner of release.owners) await lockOut(client, owner);
-    await client.query(FENCE_SQL, [release.owners, release.node]);
+    await fence(client, release.owners, { by: release.node, patienceMs: PATIENCE_MS });
     await client.query(UNCLAIM_SQL, [release.owners]);
   });
 }
@@ -101,12 +149,29 @@ export async function findFence(client: pg.ClientBase, owner: OwnerId): Promise<
   return rows[0]?.fenced_by ?? null;
 }
 
+/** In ascending order, after the transactions of each have ended. The first fence of an owner stands. */
+async function fence(
+  client: pg.ClientBase,
+  owners: readonly OwnerId[],
+  { by, patienceMs }: { readonly by: string; readonly patienceMs: number },
+): Promise<void> {
+  for (const owner of owners.toSorted((a, b) => a - b)) await lockOut(client, owner, patienceMs);
+  await client.query(FENCE_SQL, [owners, by]);
+}
+
+async function createOwner(client: pg.ClientBase, node: string, shard: number): Promise<OwnerId> {
+  const { rows } = await client.query<{ id: OwnerId }>(CREATE_OWNER_SQL, [node, shard]);
+  const [created] = rows;
+  if (created === undefined) throw new Error('INSERT returned no owner');
+  return created.id;
+}
+
 /**
  * Waits until no transaction of the owner is under way; one that does not end is terminated. The
  * lock is queued for, not polled: commits that overlap would hold it off for ever.
  */
-async function lockOut(client: pg.ClientBase, owner: number): Promise<void> {
-  await client.query(PATIENCE_SQL);
+async function lockOut(client: pg.ClientBase, owner: OwnerId, patienceMs: number): Promise<void> {
+  await client.query(`SAVEPOINT patience; SET LOCAL lock_timeout = ${patienceMs}`);
   try {
     await client.query(LOCK_SQL, [OWNER_LOCKS, owner]);
     await client.query('RELEASE SAVEPOINT patience; SET LOCAL lock_timeout = 20000');

@@ -1,84 +1,128 @@
 /**
- * A shard's sessions: one per commit in flight, and one for everything it reads.
+ * A shard's way to PostgreSQL: one session per commit in flight, and one for what it reads. A
+ * session that is lost is opened anew when it is next needed, so PostgreSQL may go and come back;
+ * what was under way on the session fails, and nothing else does.
  *
- * Reads take turns on their session, since pg deprecates queries queued on a busy client.
+ * Does not own: what to do about a batch that failed, and when to ask again. Whoever asks again at
+ * once is paced here.
+ *
+ * I2: a COMMIT is acknowledged only by a server that proved to be durable (commit-sessions.ts).
+ * I8: a batch that failed is aborted, or it is unknown until its name is settled (batch-claim.ts).
+ * I9: every answer comes in bounded time. A connection that is silent for too long is destroyed, and
+ *     work without a session waits about a second for one.
  */
-import type pg from 'pg';
-import type { Batch, Committed, StoredEffect } from '../domain/batch.ts';
-import type { OwnerId, ProductId } from '../domain/ids.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import type { Batch, ExpiringOrder, StoredEffect } from '../domain/batch.ts';
+import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
 import type { ProductState } from '../domain/product.ts';
-import { writeBatch } from './batch-writer.ts';
-import { openCommitSession, openShardSession, renewStaging, unbounded } from './commit-session.ts';
+import { claimBatch } from './batch-claim.ts';
+import type { Backend, BatchName, CommitEnd } from './batch-claim.ts';
+import { batchFailure } from './batch-failure.ts';
+import { NotCommittedError, writeBatch } from './batch-writer.ts';
+import { openShardSession } from './commit-session.ts';
 import type { CommitSessionOptions } from './commit-session.ts';
+import { CommitSessions } from './commit-sessions.ts';
+import type { CommitSession } from './commit-sessions.ts';
+import { Connections } from './connections.ts';
+import { isPassing } from './db-error.ts';
 import { findFence } from './ownership.ts';
-import { findEffects, readNewestOrders, readProducts } from './shard-reader.ts';
+import {
+  findEffects,
+  findFreedBy,
+  findOrdersOf,
+  moveWatermark,
+  readExpiring,
+  readNewestOrders,
+  readProducts,
+} from './shard-reader.ts';
+import { cutClient, endClient, withinTime } from './silence.ts';
 
-/**
- * Commits of the shard after which a session's staging table gets a new file. Emptying it at every COMMIT leaves
- * its oldest transaction id where it was, and autovacuum cannot reach another session's table, so
- * without this a session that lives for weeks would hold back the whole server's.
- */
-const COMMITS_PER_STAGING = 100_000;
+/** For a session to be opened: at the start, and when it is needed. */
+const START_MS_MAX = 10_000;
+const OPEN_MS_MAX = 1000;
+/** Before whoever could not be served asks again. */
+const PAUSE_MS = 50;
+/** For a read that no customer waits for. */
+const LONG_READ_MS_MAX = 120_000;
 
-/** Commits after which the session that rested longest has its turn. */
-const COMMITS_PER_TURN = 1000;
-
-interface Session {
-  readonly client: pg.Client;
-  /** Commits of the shard when the staging table got its file. */
-  stagedAt: number;
+export interface ShardDatabaseOptions extends CommitSessionOptions {
+  readonly commitsInFlightMax: number;
+  /** Milliseconds after which a statement that is still unanswered never will be. */
+  readonly silenceMsMax: number;
 }
 
 export class ShardDatabase {
-  /** Resolves when a session breaks although nobody closed it; never rejects. */
-  readonly lost: Promise<Error>;
-  readonly #reader: pg.Client;
-  readonly #all: readonly pg.Client[];
-  readonly #idle: Session[];
-  #commits = 0;
+  readonly #options: ShardDatabaseOptions;
+  readonly #connections = new Connections();
+  readonly #sessions: CommitSessions;
+  /** Who may still be at work on a batch whose answer was lost, until the batch is settled. */
+  readonly #lost = new Map<string, Backend>();
+  #inFlight = 0;
+  #reader: pg.Client | null = null;
   #lastRead: Promise<unknown> = Promise.resolve();
-  #closing = false;
 
-  private constructor(reader: pg.Client, writers: readonly pg.Client[]) {
-    this.#reader = reader;
-    this.#all = [reader, ...writers];
-    this.#idle = writers.map((client) => ({ client, stagedAt: 0 }));
-    this.lost = new Promise((resolve) => {
-      for (const client of this.#all) {
-        client.on('error', (error: Error) => {
-          if (!this.#closing) resolve(error);
-        });
-      }
-    });
+  private constructor(options: ShardDatabaseOptions) {
+    this.#options = options;
+    this.#sessions = new CommitSessions(this.#connections, options);
   }
 
-  static async open(
-    options: CommitSessionOptions & { readonly commitsInFlightMax: number },
-  ): Promise<ShardDatabase> {
-    // The reader stages nothing: a table that is never renewed would hold transaction ids back.
-    const [reader, ...writers] = await Promise.all([
-      openShardSession(options),
-      ...Array.from({ length: options.commitsInFlightMax }, () => openCommitSession(options)),
-    ]);
-    return new ShardDatabase(reader, writers);
-  }
-
-  /** Needs a free session: the core never has more than `commitsInFlightMax` batches in flight. */
-  async commit(batch: Batch): Promise<Committed> {
-    this.#commits += 1;
-    // The last one used has its plans and pages at hand, which is worth a tenth of the CPU; now and
-    // then the other one, so that it does not rest for ever.
-    const session = this.#commits % COMMITS_PER_TURN === 0 ? this.#idle.shift() : this.#idle.pop();
-    if (session === undefined) throw new Error('more batches in flight than sessions');
-    if (this.#commits - session.stagedAt >= COMMITS_PER_STAGING) {
-      session.stagedAt = this.#commits;
-      await renewStaging(session.client);
+  /** With all its sessions. Rejects when one cannot be had: a start must fail loudly. */
+  static async open(options: ShardDatabaseOptions): Promise<ShardDatabase> {
+    const database = new ShardDatabase(options);
+    try {
+      await Promise.all([
+        database.#open(START_MS_MAX).then((client) => (database.#reader = client)),
+        ...Array.from({ length: options.commitsInFlightMax }, () =>
+          database.#sessions.open(START_MS_MAX),
+        ),
+      ]);
+      return database;
+    } catch (error) {
+      await database.close();
+      throw error;
     }
-    const committed = await writeBatch(session.client, batch);
-    this.#idle.push(session);
-    return committed;
   }
 
+  /**
+   * Without a session nothing is sent, so the batch is aborted. Rejects only for a defect, or when
+   * the server is not durable any more. At most `commitsInFlightMax` at once.
+   */
+  async commit(batch: Batch): Promise<CommitEnd> {
+    if (this.#inFlight >= this.#options.commitsInFlightMax) {
+      throw new Error('more batches in flight than sessions');
+    }
+    this.#inFlight += 1;
+    try {
+      const session = await this.#sessions.take();
+      if (session === null) return { type: 'aborted', cause: { type: 'passing' } };
+      return await this.#send(session, batch);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  /**
+   * How a batch ended whose commit was `unknown`; `unknown` again when that cannot be found out now,
+   * so ask again at once. Rejects only for a defect.
+   */
+  async resolve(name: BatchName): Promise<CommitEnd> {
+    const key = keyOf(name);
+    const lost = this.#lost.get(key);
+    try {
+      const end = await this.#onOwnSession(this.#options.silenceMsMax, (client) =>
+        claimBatch(client, name, lost),
+      );
+      if (end.type !== 'unknown') this.#lost.delete(key);
+      return end;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      await delay(PAUSE_MS);
+      return { type: 'unknown' };
+    }
+  }
+
+  /** Like every read it rejects when it failed; `isPassing` tells whether to try again. */
   products(ids: readonly ProductId[]): Promise<ProductState[]> {
     return this.#read((client) => readProducts(client, ids));
   }
@@ -87,23 +131,141 @@ export class ShardDatabase {
     return this.#read((client) => findEffects(client, ids));
   }
 
+  /** Null while the owner is not fenced, else who fenced it. */
   fence(owner: OwnerId): Promise<string | null> {
     return this.#read((client) => findFence(client, owner));
   }
 
-  /** At takeover, before anything is served; takes as long as it takes. */
+  /** Those of the orders that this owner committed. */
+  ordersOf(owner: OwnerId, ids: readonly OrderId[]): Promise<OrderId[]> {
+    return this.#read((client) => findOrdersOf(client, owner, ids));
+  }
+
+  /** Products of which the last batches of this owner freed units. */
+  freedBy(owner: OwnerId): Promise<ProductId[]> {
+    return this.#read((client) => findFreedBy(client, owner));
+  }
+
+  /** No unpaid order of these partitions expired until then (milliseconds since the epoch). */
+  moveWatermark(partitions: readonly PartitionId[], timeMs: number): Promise<void> {
+    return this.#read((client) => moveWatermark(client, partitions, timeMs));
+  }
+
+  /** Takes as long as it takes; see `readExpiring`. */
+  expiring(query: {
+    readonly partitions: readonly PartitionId[];
+    readonly after: number | null;
+    readonly max: number;
+  }): Promise<{ readonly orders: readonly ExpiringOrder[]; readonly complete: boolean }> {
+    return this.#readLong((client) => readExpiring(client, query));
+  }
+
+  /** Takes as long as it takes; see `readNewestOrders`. */
   newestOrders(query: Parameters<typeof readNewestOrders>[1]): ReturnType<typeof readNewestOrders> {
-    return this.#read((client) => unbounded(client, () => readNewestOrders(client, query)));
+    return this.#readLong((client) => readNewestOrders(client, query));
   }
 
-  async close(): Promise<void> {
-    this.#closing = true;
-    await Promise.all(this.#all.map((client) => client.end()));
+  /** Fails what is under way. Never rejects nor hangs. */
+  close(): Promise<void> {
+    return this.#connections.close();
   }
 
+  async #send(session: CommitSession, batch: Batch): Promise<CommitEnd> {
+    const { client, backend } = session;
+    try {
+      const committed = await this.#heard(client, () => writeBatch(client, batch));
+      this.#sessions.giveBack(session);
+      return { type: 'committed', committed };
+    } catch (error) {
+      if (!isOfDatabase(error)) {
+        cutClient(client);
+        throw error;
+      }
+      const cause = batchFailure(error, batch);
+      if (cause === 'unknown') {
+        cutClient(client);
+        this.#lost.set(keyOf(batch), backend);
+        return { type: 'unknown' };
+      }
+      await this.#rollBack(session);
+      return { type: 'aborted', cause };
+    }
+  }
+
+  /**
+   * An error leaves the session in step: the server skipped the rest of the message, drops the COPY
+   * data that it did not come to, and waits inside of the failed transaction.
+   */
+  async #rollBack(session: CommitSession): Promise<void> {
+    try {
+      await this.#heard(session.client, () => session.client.query('ROLLBACK'));
+      this.#sessions.giveBack(session);
+    } catch {
+      // The transaction ends with its session.
+      cutClient(session.client);
+    }
+  }
+
+  /** Reads take turns on their session, since pg deprecates queries queued on a busy client. */
   #read<T>(query: (client: pg.Client) => Promise<T>): Promise<T> {
-    const result = this.#lastRead.then(() => query(this.#reader));
+    const result = this.#lastRead.then(async () => {
+      if (this.#reader === null || !this.#connections.has(this.#reader)) {
+        this.#reader = await this.#open(OPEN_MS_MAX);
+      }
+      const client = this.#reader;
+      try {
+        return await this.#heard(client, () => query(client));
+      } catch (error) {
+        // Most errors leave the session intact; which ones is not worth knowing.
+        cutClient(client);
+        this.#reader = null;
+        throw error;
+      }
+    });
     this.#lastRead = result.catch(() => undefined);
     return result;
   }
+
+  /** On a session of its own: what lasts would hold up the proofs that this owner is not fenced. */
+  #readLong<T>(query: (client: pg.Client) => Promise<T>): Promise<T> {
+    return this.#onOwnSession(LONG_READ_MS_MAX, async (client) => {
+      await client.query('SET statement_timeout = 0; SET lock_timeout = 0');
+      return query(client);
+    });
+  }
+
+  async #onOwnSession<T>(msMax: number, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = await this.#open(OPEN_MS_MAX);
+    try {
+      return await withinTime(client, msMax, () => work(client));
+    } finally {
+      await endClient(client);
+    }
+  }
+
+  /** Without a staging table: one that is never renewed would hold transaction ids back. */
+  async #open(msMax: number): Promise<pg.Client> {
+    try {
+      const opening = openShardSession({ ...this.#options, openMsMax: msMax });
+      return await this.#connections.add(opening);
+    } catch (error) {
+      await delay(PAUSE_MS);
+      throw error;
+    }
+  }
+
+  #heard<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+    return withinTime(client, this.#options.silenceMsMax, work);
+  }
+}
+
+function keyOf({ ownerId, no }: BatchName): string {
+  return `${ownerId}/${no}`;
+}
+
+/** Not a defect of ours: PostgreSQL or the way to it failed the batch. */
+function isOfDatabase(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError || error instanceof NotCommittedError || isPassing(error)
+  );
 }

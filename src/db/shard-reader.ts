@@ -1,17 +1,22 @@
 /**
- * What a shard reads: products to load, ids to look up, and at takeover the newest orders for its
- * idempotency window. Committed rows only; one query at a time, on a session of the shard's own.
+ * What a shard reads: products to load, keys and orders to look up, at takeover the newest orders for
+ * its idempotency window, and unpaid orders in the order in which they expire. Committed rows only;
+ * one query at a time, on a session of the shard's own.
+ *
+ * Owns: the table `expiry_watermarks`. A watermark is true for ever once it is true ("no order that
+ * expired until then waits for payment"), so moving it needs no fence, and it only moves forward.
  */
 import type pg from 'pg';
-import type { StoredEffect } from '../domain/batch.ts';
-import type { OrderId, PartitionId, ProductId } from '../domain/ids.ts';
+import type { ExpiringOrder, StoredEffect } from '../domain/batch.ts';
+import { partitionOf } from '../domain/ids.ts';
+import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
 import type { ProductState, ProductStatus } from '../domain/product.ts';
 
 const PRODUCTS_SQL = /* sql */ `
   SELECT id, name, price_amount, currency, status,
          extract(epoch FROM sale_starts_at) * 1000 AS sale_starts_at,
          extract(epoch FROM sale_ends_at) * 1000 AS sale_ends_at,
-         stock, sequence
+         stock, stock_version, sequence
     FROM products WHERE id = ANY ($1)`;
 
 /**
@@ -32,9 +37,22 @@ const FIND_ORDERS_SQL = /* sql */ `
            FROM order_items i WHERE i.order_id = o.id) l
    WHERE o.id = ANY ($1)`;
 
-const FIND_STOCK_CHANGES_SQL = /* sql */ `
+/**
+ * What an owner freed it tells in the step that hears of the COMMIT, so only its last batches can be
+ * untold: those in flight, and one whose end was unknown for as long as its connection was silent,
+ * while others followed it by the hundreds a second.
+ */
+const FIND_FREED_BY_SQL = /* sql */ `
+  SELECT DISTINCT freed ->> 'productId' AS id
+    FROM (SELECT report FROM commit_batches WHERE owner_id = $1 ORDER BY no DESC LIMIT 10000) last
+   CROSS JOIN LATERAL jsonb_array_elements(last.report -> 'freed') freed`;
+
+const FIND_CHANGES_SQL = /* sql */ `
   SELECT id, encode(request_hash, 'hex') AS request_hash, stock_after
     FROM keyed_effects WHERE id = ANY ($1)`;
+
+const FIND_ORDERS_OF_SQL = /* sql */ `
+  SELECT id FROM orders WHERE id = ANY ($1) AND owner_id = $2`;
 
 /** Counts no further than it must; BRIN finds the blocks. */
 const COUNT_ORDERS_SQL = /* sql */ `
@@ -56,6 +74,29 @@ const TIME_SPAN_SQL = /* sql */ `
    CROSS JOIN LATERAL (SELECT committed_at FROM commit_batches
                         WHERE owner_id = o.id ORDER BY no DESC LIMIT 1) newest`;
 
+/** As text: microseconds and -infinity survive. */
+const OLDEST_UNPAID_SQL = /* sql */ `
+  SELECT (min(expired_until) - (SELECT hold_ttl_max FROM engine_settings))::text AS created_at
+    FROM expiry_watermarks WHERE partition = ANY ($1)`;
+
+/**
+ * No index on what a status change would have to maintain: an order that expires after its
+ * partition's watermark was made at most the longest hold ever given before the watermark, and BRIN
+ * finds the blocks. The time is a value of its own, so that the planner knows how few they are.
+ */
+const EXPIRING_SQL = /* sql */ `
+  SELECT o.id, extract(epoch FROM o.expires_at) * 1000 AS expires_at,
+         ARRAY(SELECT product_id::text FROM order_items WHERE order_id = o.id) AS product_ids
+    FROM (SELECT id, expires_at FROM orders
+           WHERE status = 'WAITING_PAYMENT' AND home_partition = ANY ($1)
+             AND created_at >= $2 AND expires_at > $3
+           ORDER BY expires_at FETCH FIRST $4 ROWS WITH TIES) o
+   ORDER BY o.expires_at, o.id`;
+
+const MOVE_WATERMARK_SQL = /* sql */ `
+  UPDATE expiry_watermarks SET expired_until = greatest(expired_until, $2)
+   WHERE partition = ANY ($1) AND expired_until < $2`;
+
 /** Milliseconds of the first look back; four times further each time it finds too few. */
 const LOOK_BACK_MS = 15_000;
 /** Orders in one query for lines. */
@@ -70,7 +111,15 @@ interface ProductRow {
   readonly sale_starts_at: string | null;
   readonly sale_ends_at: string | null;
   readonly stock: string;
+  readonly stock_version: string;
   readonly sequence: string;
+}
+
+interface ChangeRow {
+  readonly id: string;
+  readonly request_hash: string;
+  /** Null = of a status change. */
+  readonly stock_after: string | null;
 }
 
 interface OrderRow {
@@ -83,6 +132,12 @@ interface OrderRow {
   readonly names: readonly string[];
   readonly unit_prices: readonly string[];
   readonly sequences: readonly string[];
+}
+
+interface ExpiringRow {
+  readonly id: OrderId;
+  readonly expires_at: string;
+  readonly product_ids: readonly ProductId[];
 }
 
 export async function readProducts(
@@ -98,6 +153,7 @@ export async function readProducts(
     saleStartsAt: row.sale_starts_at === null ? null : Number(row.sale_starts_at),
     saleEndsAt: row.sale_ends_at === null ? null : Number(row.sale_ends_at),
     stock: Number(row.stock),
+    stockVersion: Number(row.stock_version),
     sequence: Number(row.sequence),
   }));
 }
@@ -108,19 +164,24 @@ export async function findEffects(
   ids: readonly string[],
 ): Promise<StoredEffect[]> {
   const orders = await client.query<OrderRow>(FIND_ORDERS_SQL, [ids]);
-  const changes = await client.query<{ id: string; request_hash: string; stock_after: string }>(
-    FIND_STOCK_CHANGES_SQL,
-    [ids],
-  );
-  return [
-    ...orders.rows.map(storedOrder),
-    ...changes.rows.map((row) => ({
-      kind: 'stock-change' as const,
-      id: row.id,
-      requestHash: row.request_hash,
-      available: Number(row.stock_after),
-    })),
-  ];
+  const changes = await client.query<ChangeRow>(FIND_CHANGES_SQL, [ids]);
+  return [...orders.rows.map(storedOrder), ...changes.rows.map(storedChange)];
+}
+
+/** Those of the ids that are orders which this owner committed. */
+export async function findOrdersOf(
+  client: pg.ClientBase,
+  owner: OwnerId,
+  ids: readonly OrderId[],
+): Promise<OrderId[]> {
+  const { rows } = await client.query<{ id: OrderId }>(FIND_ORDERS_OF_SQL, [ids, owner]);
+  return rows.map(({ id }) => id);
+}
+
+/** Products of which the last batches of this owner, as many as can be in flight, freed units. */
+export async function findFreedBy(client: pg.ClientBase, owner: OwnerId): Promise<ProductId[]> {
+  const { rows } = await client.query<{ id: ProductId }>(FIND_FREED_BY_SQL, [owner]);
+  return rows.map(({ id }) => id);
 }
 
 export type StoredOrder = StoredEffect & { readonly kind: 'order' };
@@ -176,6 +237,46 @@ async function newestIds(
   }
 }
 
+/**
+ * Unpaid orders at home in these partitions that expire after `after` (milliseconds since the epoch;
+ * null = all), by expiry and id. `complete` = there are no later ones. Orders that expire in one
+ * millisecond are never torn apart, so that the last `expiresAt` is the next `after`: they are all
+ * returned, beyond `max`. Can take seconds where much was sold within the longest hold.
+ */
+export async function readExpiring(
+  client: pg.ClientBase,
+  query: {
+    readonly partitions: readonly PartitionId[];
+    readonly after: number | null;
+    readonly max: number;
+  },
+): Promise<{ readonly orders: readonly ExpiringOrder[]; readonly complete: boolean }> {
+  const { partitions, after, max } = query;
+  const oldest = await client.query<{ created_at: string }>(OLDEST_UNPAID_SQL, [partitions]);
+  const { rows } = await client.query<ExpiringRow>(EXPIRING_SQL, [
+    partitions,
+    oldest.rows[0]?.created_at,
+    after === null ? '-infinity' : new Date(after),
+    max + 1,
+  ]);
+  const orders = rows.map(expiringOrder);
+  // The one beyond `max` proves that there is more; it stays only if it ties with the last.
+  const lastAt = orders[max - 1]?.expiresAt ?? Infinity;
+  return {
+    orders: orders.filter(({ expiresAt }) => expiresAt <= lastAt),
+    complete: orders.length <= max,
+  };
+}
+
+/** No order of these partitions that expired until `time` waits for payment: milliseconds. */
+export async function moveWatermark(
+  client: pg.ClientBase,
+  partitions: readonly PartitionId[],
+  time: number,
+): Promise<void> {
+  await client.query(MOVE_WATERMARK_SQL, [partitions, new Date(time)]);
+}
+
 function storedOrder(row: OrderRow): StoredOrder {
   return {
     kind: 'order',
@@ -192,5 +293,19 @@ function storedOrder(row: OrderRow): StoredOrder {
         sequence: Number(row.sequences[i]),
       })),
     },
+  };
+}
+
+function storedChange({ id, request_hash, stock_after }: ChangeRow): StoredEffect {
+  return stock_after === null
+    ? { kind: 'status-change', id, requestHash: request_hash }
+    : { kind: 'stock-change', id, requestHash: request_hash, available: Number(stock_after) };
+}
+
+function expiringOrder(row: ExpiringRow): ExpiringOrder {
+  return {
+    orderId: row.id,
+    expiresAt: Number(row.expires_at),
+    partitions: [...new Set(row.product_ids.map(partitionOf))],
   };
 }

@@ -1,5 +1,7 @@
 /** What a shard hands to the commit loop: one transaction, all of it or nothing. */
-import type { OrderId, OwnerId, PartitionId, ProductId } from './ids.ts';
+import type { OrderId, OwnerId, PartitionId, ProductId, UserId } from './ids.ts';
+import type { OrderStatus } from './order.ts';
+import type { FreedUnits } from './product.ts';
 import type { AcceptedOrder, ChangeStockCommand, PlaceCommand } from './wire.ts';
 
 /** An accepted order: the request and, beside it, what the owner decided. */
@@ -13,6 +15,24 @@ export interface DecidedOrder {
   readonly order: AcceptedOrder;
 }
 
+/**
+ * A change of an order's status. The guarded update in the batch decides whether it takes place, so
+ * that of two changes of one order only one can.
+ */
+export interface StatusChange {
+  readonly orderId: OrderId;
+  /** Statuses that may become `to`. */
+  readonly from: readonly OrderStatus[];
+  readonly to: OrderStatus;
+  readonly reason: string | null;
+  /** Null = the service itself: an expiry. */
+  readonly author: UserId | null;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** Bound to the change in the same transaction, if it takes place. */
+  readonly key: { readonly id: string; readonly requestHash: string } | null;
+}
+
 export interface Batch {
   /** The committing owner. */
   readonly ownerId: OwnerId;
@@ -22,17 +42,47 @@ export interface Batch {
   readonly owners: readonly OwnerId[];
   readonly orders: readonly DecidedOrder[];
   readonly stockChanges: readonly ChangeStockCommand[];
+  /** At most one per order. */
+  readonly statusChanges: readonly StatusChange[];
 }
 
 /** What the merge reports of a batch that committed. */
 export interface Committed {
-  /** Ids (of orders and of stock changes) that were bound already and had no effect in this batch. */
+  /**
+   * Ids that were bound already and had no effect in this batch: of orders, of stock changes, and
+   * of the keys of status changes.
+   */
   readonly duplicates: readonly string[];
   /** Units in stock right after each stock change, by its id. */
   readonly stockAfter: Readonly<Record<string, number>>;
+  /** Status changes that did not take place: the status that the order has, by the order's id. */
+  readonly unchanged: Readonly<Record<string, OrderStatus>>;
+  /** What status changes to EXPIRED or CANCELLED freed; each product once. */
+  readonly freed: readonly FreedUnits[];
 }
 
-/** An order or a keyed stock change as PostgreSQL has it, found by its id. */
+/** Why nothing of a batch took effect, nor ever will. */
+export type AbortCause =
+  /** These of the batch's owners are fenced. */
+  | { readonly type: 'fenced'; readonly owners: readonly OwnerId[] }
+  /**
+   * What the batch says contradicts what PostgreSQL has (CHECK, unique key, data error): the same
+   * batch would fail again. `id`: the product or order to blame, where PostgreSQL names one.
+   */
+  | { readonly type: 'rejected'; readonly id: string | null }
+  /** Deadlock, timeout, no room, connection lost: the same batch can succeed under a new number. */
+  | { readonly type: 'passing' };
+
+/** An order that expires unless it is paid. */
+export interface ExpiringOrder {
+  readonly orderId: OrderId;
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number;
+  /** Of its products; each once. */
+  readonly partitions: readonly PartitionId[];
+}
+
+/** An order or another keyed effect as PostgreSQL has it, found by its id. */
 export type StoredEffect =
   | {
       readonly kind: 'order';
@@ -48,4 +98,5 @@ export type StoredEffect =
       readonly requestHash: string;
       /** Units in stock right after the change. */
       readonly available: number;
-    };
+    }
+  | { readonly kind: 'status-change'; readonly id: string; readonly requestHash: string };

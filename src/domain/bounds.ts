@@ -10,6 +10,8 @@ export const PRICE_AMOUNT_MAX = 100_000_000;
 /** Units of one product in stock, and of one stock change. */
 export const STOCK_MAX = 1_000_000_000;
 export const REFERENCE_CHARS_MAX = 100;
+/** Of a change of stock, and of a cancellation. */
+export const REASON_CHARS_MAX = 200;
 export const METADATA_PAIRS_MAX = 20;
 /** Bytes of the metadata as JSON text in UTF-8. */
 export const METADATA_BYTES_MAX = 2048;

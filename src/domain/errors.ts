@@ -143,9 +143,9 @@ export const ERRORS = {
     detail: 'There is no such order in your account.',
     retryable: false,
   },
-  'several-shards': {
-    title: 'These products cannot be ordered together yet',
-    detail: 'These products cannot be bought in one order yet. Please order them one by one.',
+  'order-not-cancellable': {
+    title: 'The order cannot be cancelled',
+    detail: 'This order can no longer be cancelled.',
     retryable: false,
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -10,6 +10,14 @@ export const ORDER_STATUSES = [
 ] as const;
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
 
+/** A status that an order reached. */
+export interface OrderEvent {
+  readonly status: OrderStatus;
+  readonly reason: string | null;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
+
 /** What a customer asks for. Canonical: one line per product, sorted by product id. */
 export interface RequestedLine {
   readonly productId: ProductId;

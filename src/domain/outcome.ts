@@ -2,7 +2,7 @@
  * Final answers to a command (I8): accepted, refused with a reason, shed (nothing decided), or
  * unknown. Outcomes are expected and returned, never thrown.
  */
-import type { Order } from './order.ts';
+import type { Order, OrderStatus } from './order.ts';
 import type { OrderId, ProductId } from './ids.ts';
 
 /** In order of precedence: the first code that any line fails is the answer. */
@@ -15,6 +15,8 @@ export const REFUSAL_CODES = [
   'out-of-stock',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
+/** Why a product cannot serve a line; a currency is of several lines. */
+export type LineFailure = Exclude<RefusalCode, 'currency-mismatch'>;
 
 /** A line that fails for the refusal's code. */
 export interface RefusedItem {
@@ -23,6 +25,20 @@ export interface RefusedItem {
   readonly requested: number;
   /** Units left; only with `out-of-stock`. */
   readonly available?: number;
+}
+
+/** What the owner of a product says about one line of an order. */
+export interface LineReport {
+  readonly productId: ProductId;
+  /** Units asked for. */
+  readonly quantity: number;
+  /** Null = this line can be served. */
+  readonly failure: LineFailure | null;
+  readonly available: number;
+  /** Milliseconds since the epoch. */
+  readonly saleStartsAt: number | null;
+  /** Null when there is no such product. */
+  readonly currency: string | null;
 }
 
 export interface Refusal {
@@ -57,9 +73,16 @@ export type PlaceOrderOutcome =
   | Refusal
   | KeyReused
   | Shed
-  | Unknown
-  /** Until orders across shards land: the lines are owned by different shards. */
-  | { readonly type: 'several-shards' };
+  | Unknown;
+
+export type ChangeStatusOutcome =
+  /** The order has the new status; it may have had it before. */
+  | { readonly type: 'changed'; readonly replayed: boolean }
+  /** The order has a status that does not lead to the new one. */
+  | { readonly type: 'not-changeable'; readonly status: OrderStatus }
+  | KeyReused
+  | Shed
+  | Unknown;
 
 export type ChangeStockOutcome =
   /** `available`: committed stock right after this change. */

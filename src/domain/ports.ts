@@ -3,8 +3,8 @@
  * nothing here says in which process or on which machine the owner of a product lives.
  */
 import type { OrderId, ProductId, UserId } from './ids.ts';
-import type { Order, OrderStatus, RequestedLine } from './order.ts';
-import type { ChangeStockOutcome, PlaceOrderOutcome } from './outcome.ts';
+import type { Order, OrderEvent, OrderStatus, RequestedLine } from './order.ts';
+import type { ChangeStatusOutcome, ChangeStockOutcome, PlaceOrderOutcome } from './outcome.ts';
 import type { Product, ProductStatus } from './product.ts';
 import type { Role, User } from './user.ts';
 
@@ -29,10 +29,25 @@ export interface ChangeStock {
   readonly traceparent: string | null;
 }
 
+export interface ChangeStatus {
+  readonly author: UserId;
+  readonly idempotencyKey: string | null;
+  readonly orderId: OrderId;
+  /** The products of the order's lines: the lowest partition among them owns the order. */
+  readonly productIds: readonly ProductId[];
+  /** Statuses that may become `to`. */
+  readonly from: readonly OrderStatus[];
+  readonly to: OrderStatus;
+  readonly reason: string | null;
+  readonly traceparent: string | null;
+}
+
 /** Commands to the owners of products. Never throws: every answer is an outcome (I8). */
 export interface OrderGateway {
   placeOrder(request: PlaceOrder): Promise<PlaceOrderOutcome>;
   changeStock(request: ChangeStock): Promise<ChangeStockOutcome>;
+  /** `orderId` must exist: read the order first. */
+  changeStatus(request: ChangeStatus): Promise<ChangeStatusOutcome>;
   /**
    * The customer of an order that was answered `unknown` and is not settled since. Ask before
    * reading: an order that is not unsettled and not there afterwards did not take effect.
@@ -61,6 +76,8 @@ export interface PageRequest {
 /** Reads of committed rows; errors are AppError `database-unavailable`. */
 export interface OrderReader {
   findOrder(id: OrderId): Promise<Order | undefined>;
+  /** Oldest first; the first one is the placing of the order. Empty when there is no such order. */
+  listEvents(id: OrderId): Promise<readonly OrderEvent[]>;
   listOrders(
     filter: { readonly userId: UserId; readonly status: OrderStatus | null },
     page: PageRequest,

@@ -36,6 +36,16 @@ export interface ProductState {
   readonly saleStartsAt: number | null;
   readonly saleEndsAt: number | null;
   readonly stock: number;
+  /** Rises by one with each change of `stock`; tells whether a change was seen by this load. */
+  readonly stockVersion: number;
   /** The last sequence given to an accepted line; 0 = this product never sold. */
   readonly sequence: number;
+}
+
+/** Units of one product that went back into stock. */
+export interface FreedUnits {
+  readonly productId: ProductId;
+  readonly units: number;
+  /** `products.stock_version` that has them. */
+  readonly stockVersion: number;
 }

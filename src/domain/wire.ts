@@ -1,14 +1,16 @@
 /**
- * The wire protocol between a router (HTTP thread) and a shard thread. Both ends import only types
- * from here. Everything is plain data that survives a structured clone: no class, no Error, no
- * function. One envelope carries a group, because a post costs far more than what it carries.
+ * The wire protocol between a router (HTTP thread) and a shard thread, and between two shard
+ * threads. All ends import only types from here. Everything is plain data that survives a structured
+ * clone: no class, no Error, no function. One envelope carries a group, because a post costs far more
+ * than what it carries.
  *
  * An answer carries only what its request does not: the router still holds the request, and an
  * accepted or replayed order has, by its hash, the same lines, reference and metadata.
  */
-import type { OrderId, ProductId, UserId } from './ids.ts';
-import type { RequestedLine } from './order.ts';
-import type { Refusal, ShedCode } from './outcome.ts';
+import type { OrderId, PartitionId, ProductId, UserId } from './ids.ts';
+import type { OrderStatus, RequestedLine } from './order.ts';
+import type { LineReport, Refusal, ShedCode } from './outcome.ts';
+import type { FreedUnits } from './product.ts';
 
 interface CommandBase {
   /** The router's number for the waiting request; unique within the router. */
@@ -29,6 +31,8 @@ export interface PlaceCommand extends CommandBase {
   readonly userId: UserId;
   /** Canonical: summed per product, sorted by product id. Never empty. */
   readonly lines: readonly RequestedLine[];
+  /** Shards other than the home shard that own lines; null when the home shard owns them all. */
+  readonly otherShards: readonly number[] | null;
   readonly reference: string | null;
   /** JSON text of an object of strings, or null. */
   readonly metadata: string | null;
@@ -44,7 +48,20 @@ export interface ChangeStockCommand extends CommandBase {
   readonly author: UserId;
 }
 
-export type Command = PlaceCommand | ChangeStockCommand;
+export interface ChangeStatusCommand extends CommandBase {
+  readonly kind: 'change-status';
+  /** The id of the effect, as for a stock change. */
+  readonly id: string;
+  readonly orderId: OrderId;
+  /** Of the order's products. */
+  readonly partitions: readonly PartitionId[];
+  readonly from: readonly OrderStatus[];
+  readonly to: OrderStatus;
+  readonly reason: string | null;
+  readonly author: UserId;
+}
+
+export type Command = PlaceCommand | ChangeStockCommand | ChangeStatusCommand;
 
 /** What an accepted line adds to its requested line; same order as the canonical request. */
 export interface AcceptedLine {
@@ -77,16 +94,51 @@ export type Answer =
     }
   | { readonly n: number; readonly type: 'refused'; readonly refusal: Refusal }
   | { readonly n: number; readonly type: 'insufficient-stock'; readonly available: number }
+  | { readonly n: number; readonly type: 'status-changed'; readonly replayed: boolean }
+  /** The order stayed as it was: it has this status. */
+  | { readonly n: number; readonly type: 'status-kept'; readonly status: OrderStatus }
   | { readonly n: number; readonly type: 'key-reused' }
   | { readonly n: number; readonly type: 'shed'; readonly code: ShedCode };
 
 /** Router to shard. */
-export type ToShard =
-  | { readonly type: 'commands'; readonly commands: readonly Command[] }
-  /** Decide nothing new, commit what was accepted, then end. */
-  | { readonly type: 'stop' };
+export interface ToShard {
+  readonly type: 'commands';
+  readonly commands: readonly Command[];
+}
 
 /** Shard to router. */
 export type ToRouter =
-  | { readonly type: 'ready'; readonly ownerId: number }
+  | { readonly type: 'ready' }
+  /** Whether the shard can prove at the moment that it owns its products; after each change. */
+  | { readonly type: 'proven'; readonly proven: boolean }
   | { readonly type: 'answers'; readonly answers: readonly Answer[] };
+
+/**
+ * Shard to shard. A hold is named by the home shard's owner and the attempt; the owner is the one
+ * at the other end, since a channel joins two incarnations and ends with either of them.
+ */
+export type PeerMessage =
+  /** Home to holder: take these lines, or (`take` false) only say whether you could. */
+  | {
+      readonly type: 'hold';
+      readonly attempt: number;
+      readonly orderId: OrderId;
+      readonly take: boolean;
+      readonly receivedAt: number;
+      readonly lines: readonly RequestedLine[];
+    }
+  /** Holder to home. `taken`: in the order of the lines; null when nothing was taken. */
+  | {
+      readonly type: 'held';
+      readonly attempt: number;
+      readonly reports: readonly LineReport[];
+      readonly taken: readonly AcceptedLine[] | null;
+    }
+  /** Holder to home: nothing was decided about the hold. */
+  | { readonly type: 'hold-shed'; readonly attempt: number; readonly code: ShedCode }
+  /** Home to holder: the order of the hold committed. */
+  | { readonly type: 'settle'; readonly attempt: number }
+  /** Home to holder: it did not and never will. `diverged`: a product whose stock PostgreSQL denied. */
+  | { readonly type: 'release'; readonly attempt: number; readonly diverged: ProductId | null }
+  /** Home to the owner of products: a status change that committed freed these units. */
+  | { readonly type: 'freed'; readonly freed: readonly FreedUnits[] };

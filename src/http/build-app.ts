@@ -11,6 +11,7 @@ import type { FastifyHttpOptions, FastifyInstance, FastifyReply } from 'fastify'
 import { createAccessTokens } from './access-tokens.ts';
 import type { AppDeps, AppSettings } from './app-deps.ts';
 import { createAuthentication } from './authenticate.ts';
+import { addCancelOrderRoute } from './cancel-order-route.ts';
 import { addChangeStockRoute } from './change-stock-route.ts';
 import { handleClientError } from './client-error.ts';
 import { addDocsRoutes } from './docs-routes.ts';
@@ -19,7 +20,7 @@ import { addHealthRoutes } from './health-routes.ts';
 import { jsonSchemaOf } from './json-schema.ts';
 import { openapiOptions } from './openapi.ts';
 import { addOrderReadRoutes } from './order-read-routes.ts';
-import { orderSchema } from './order-schemas.ts';
+import { orderEventSchema, orderSchema } from './order-schemas.ts';
 import { createPasswordHashing } from './password-hash.ts';
 import { addPlaceOrderRoute } from './place-order-route.ts';
 import { sendProblem } from './problem.ts';
@@ -71,13 +72,14 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const tokens = createAccessTokens({ secret, ttlSeconds, clock });
   const { required, optional } = createAuthentication(tokens);
   const passwords = deps.passwords ?? createPasswordHashing();
-  const { gateway, catalogue, orders, accounts } = deps;
+  const { gateway, catalogue, orders, accounts, readiness } = deps;
   addPlaceOrderRoute(app, { gateway, authenticate: required, clock });
-  addOrderReadRoutes(app, { gateway, orders, authenticate: required });
+  addOrderReadRoutes(app, { gateway, orders, readiness, authenticate: required });
+  addCancelOrderRoute(app, { gateway, orders, readiness, authenticate: required });
   addProductReadRoutes(app, { catalogue, authenticate: optional });
   addChangeStockRoute(app, { gateway, catalogue, authenticate: required });
   addUserRoutes(app, { accounts, passwords, tokens, authenticate: required });
-  addHealthRoutes(app, deps.readiness);
+  addHealthRoutes(app, readiness);
   await addDocsRoutes(app);
   await app.ready();
   return app;
@@ -150,6 +152,7 @@ function boundClose(app: FastifyInstance, settings: AppSettings): void {
 function addSchemas(app: FastifyInstance): void {
   const schemas = {
     Order: orderSchema,
+    OrderEvent: orderEventSchema,
     Product: productSchema,
     User: userSchema,
     Session: sessionSchema,

@@ -1,4 +1,8 @@
-import type { FastifyDynamicSwaggerOptions, SwaggerTransform } from '@fastify/swagger';
+import type {
+  FastifyDynamicSwaggerOptions,
+  SwaggerTransform,
+  SwaggerTransformObject,
+} from '@fastify/swagger';
 
 import { ERRORS } from '../domain/errors.ts';
 import type { ErrorCode } from '../domain/errors.ts';
@@ -33,6 +37,7 @@ export function openapiOptions(): FastifyDynamicSwaggerOptions {
       buildLocalReference: (json) => (typeof json.$id === 'string' ? json.$id : ''),
     },
     transform: describeRoute,
+    transformObject: allowNoBody,
   };
 }
 
@@ -76,6 +81,19 @@ function problemsOf(codes: readonly ErrorCode[]): JsonSchema {
   });
   return Object.fromEntries(responses);
 }
+
+/** The plugin calls every body required; one that may be null may be left out as well. */
+const allowNoBody: SwaggerTransformObject = (document) => {
+  if (!('openapiObject' in document)) return document.swaggerObject;
+  for (const path of Object.values(document.openapiObject.paths ?? {})) {
+    const body = path?.post?.requestBody;
+    if (body === undefined || !('content' in body)) continue;
+    const schema = body.content['application/json']?.schema;
+    if (schema === undefined || !('type' in schema) || !Array.isArray(schema.type)) continue;
+    body.required = !schema.type.includes('null');
+  }
+  return document.openapiObject;
+};
 
 const PROBLEM_CONTENT = { [PROBLEM_MEDIA_TYPE]: { schema: schemaRef('Problem') } };
 

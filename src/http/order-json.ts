@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
-import type { Order } from '../domain/order.ts';
-import type { orderSchema } from './order-schemas.ts';
+import type { Order, OrderEvent } from '../domain/order.ts';
+import type { orderEventSchema, orderSchema } from './order-schemas.ts';
 import { timeText } from './time-text.ts';
 
 type OrderJson = z.infer<typeof orderSchema>;
@@ -30,4 +30,9 @@ export function orderJson(order: Order): OrderJson {
     created_at: timeText(order.createdAt),
     expires_at: timeText(order.expiresAt),
   };
+}
+
+/** A status that an order reached, as the contract shows it. */
+export function orderEventJson(event: OrderEvent): z.infer<typeof orderEventSchema> {
+  return { status: event.status, reason: event.reason, created_at: timeText(event.createdAt) };
 }

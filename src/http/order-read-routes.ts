@@ -1,11 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 
-import { parseOrderId } from '../domain/ids.ts';
-import type { OrderGateway, OrderReader } from '../domain/ports.ts';
+import type { OrderReader } from '../domain/ports.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
 import { pageSchemaOf, schemaRef } from './json-schema.ts';
-import { orderJson } from './order-json.ts';
+import { orderEventJson, orderJson } from './order-json.ts';
 import { listOrdersQuery } from './order-schemas.ts';
 import type { ListOrdersQuery } from './order-schemas.ts';
 import { CURSOR_ISSUE, pageJson, pageRequestOf } from './page-request.ts';
@@ -13,10 +12,11 @@ import { sendProblem } from './problem.ts';
 import { documented } from './route-doc.ts';
 import { idParams } from './shared-schemas.ts';
 import type { IdParams } from './shared-schemas.ts';
+import { visibleOrder } from './visible-order.ts';
+import type { OrderSight } from './visible-order.ts';
 
 /** What the routes need. */
-export interface OrderReadDeps {
-  readonly gateway: Pick<OrderGateway, 'unsettledCustomer'>;
+export interface OrderReadDeps extends OrderSight {
   readonly orders: OrderReader;
   readonly authenticate: AuthenticateHook;
 }
@@ -41,9 +41,23 @@ const GET = documented({
   errors: ['order-not-found', 'outcome-unknown', 'database-unavailable'],
 });
 
-/** Adds GET /orders and GET /orders/{id}. */
+const EVENTS = documented({
+  operationId: 'listOrderEvents',
+  summary: 'What happened to one of your orders, oldest first',
+  tag: 'orders',
+  auth: 'required',
+  params: idParams,
+  success: {
+    status: 200,
+    description: 'Every status it reached, on one page.',
+    schema: pageSchemaOf('OrderEvent'),
+  },
+  errors: ['order-not-found', 'outcome-unknown', 'database-unavailable'],
+});
+
+/** Adds GET /orders, GET /orders/{id} and GET /orders/{id}/events. */
 export function addOrderReadRoutes(app: FastifyInstance, deps: OrderReadDeps): void {
-  const { gateway, orders, authenticate } = deps;
+  const { orders, authenticate } = deps;
 
   app.get<{ Querystring: ListOrdersQuery }>(
     '/orders',
@@ -61,18 +75,19 @@ export function addOrderReadRoutes(app: FastifyInstance, deps: OrderReadDeps): v
     '/orders/:id',
     { ...GET, onRequest: authenticate },
     async (request, reply) => {
-      const { userId, role } = identityOf(request);
-      const id = parseOrderId(request.params.id);
-      if (id === undefined) return sendProblem(reply, 'order-not-found');
-      // Asked before the read: what settles in between is then there to be read.
-      const customer = gateway.unsettledCustomer(id);
-      const order = await orders.findOrder(id);
-      if (order === undefined && customer === userId) {
-        return sendProblem(reply, 'outcome-unknown', { orderId: id });
-      }
-      // Somebody else's order is answered as none, so that ids cannot be probed.
-      const visible = order !== undefined && (order.userId === userId || role === 'admin');
-      return visible ? orderJson(order) : sendProblem(reply, 'order-not-found');
+      const order = await visibleOrder(deps, request.params.id, reply);
+      return order === undefined ? reply : orderJson(order);
+    },
+  );
+
+  app.get<{ Params: IdParams }>(
+    '/orders/:id/events',
+    { ...EVENTS, onRequest: authenticate },
+    async (request, reply) => {
+      const order = await visibleOrder(deps, request.params.id, reply);
+      if (order === undefined) return reply;
+      const events = await orders.listEvents(order.id);
+      return { items: events.map(orderEventJson), next_cursor: null };
     },
   );
 }

@@ -8,7 +8,14 @@ import {
   REFERENCE_CHARS_MAX,
 } from '../domain/bounds.ts';
 import { ORDER_STATUSES } from '../domain/order.ts';
-import { moneySchema, pageQuery, storableText, timeSchema, uuidSchema } from './shared-schemas.ts';
+import {
+  moneySchema,
+  pageQuery,
+  reasonText,
+  storableText,
+  timeSchema,
+  uuidSchema,
+} from './shared-schemas.ts';
 
 /**
  * Every character may be written as \uXXXX: 6 bytes each, 12 for a code point beyond U+FFFF.
@@ -59,6 +66,14 @@ export const placeOrderBody = z.strictObject({
 /** What `placeOrderBody` accepts. */
 export type PlaceOrderBody = z.infer<typeof placeOrderBody>;
 
+/** A reason of 200 code points, 12 bytes each in their widest escapes, is 2,400 of them. */
+export const CANCEL_ORDER_BYTES_MAX = 4_096;
+
+/** The body of POST /orders/{id}/cancel; null is also what no body at all is validated as. */
+export const cancelOrderBody = z.strictObject({ reason: reasonText.nullish() }).nullable();
+/** What `cancelOrderBody` accepts. */
+export type CancelOrderBody = z.infer<typeof cancelOrderBody>;
+
 /** The query of GET /orders. */
 export const listOrdersQuery = pageQuery.extend({ status: z.enum(ORDER_STATUSES).optional() });
 /** What `listOrdersQuery` accepts. */
@@ -91,4 +106,11 @@ export const orderSchema = z.object({
   ),
   created_at: timeSchema,
   expires_at: timeSchema,
+});
+
+/** The JSON of a status that an order reached. */
+export const orderEventSchema = z.object({
+  status: z.enum(ORDER_STATUSES),
+  reason: z.string().nullable(),
+  created_at: timeSchema,
 });

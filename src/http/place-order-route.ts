@@ -56,7 +56,6 @@ const OPTIONS = documented({
     'sale-ended',
     'currency-mismatch',
     'out-of-stock',
-    'several-shards',
     'overloaded',
     'database-unavailable',
     'outcome-unknown',
@@ -148,8 +147,6 @@ function answer(
       return sendProblem(reply, outcome.code);
     case 'unknown':
       return sendProblem(reply, 'outcome-unknown', { orderId: outcome.orderId });
-    case 'several-shards':
-      return sendProblem(reply, 'several-shards');
     default:
       return unreachable(outcome);
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { ORDER_STATUSES } from '../domain/order.ts';
 import { uuidSchema, timeSchema } from './shared-schemas.ts';
 
 /** The JSON of an error answer. */
@@ -20,6 +21,10 @@ export const problemSchema = z.object({
     .optional()
     .meta({ description: 'With a refusal: every line that fails for this code.' }),
   order_id: uuidSchema.optional().meta({ description: 'With `outcome-unknown`.' }),
+  order_status: z
+    .enum(ORDER_STATUSES)
+    .optional()
+    .meta({ description: 'With `order-not-cancellable`: what the order is.' }),
   starts_at: timeSchema.optional().meta({ description: 'With `sale-not-started`.' }),
   reason: z.string().optional().meta({ description: 'With `not-ready`, for an operator.' }),
 });

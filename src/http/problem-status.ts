@@ -28,7 +28,7 @@ export const PROBLEM_STATUS = {
   'out-of-stock': 409,
   'insufficient-stock': 409,
   'order-not-found': 404,
-  'several-shards': 501,
+  'order-not-cancellable': 409,
 } as const satisfies Record<ErrorCode, number>;
 
 type StatusOf = typeof PROBLEM_STATUS;

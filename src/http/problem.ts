@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { ERRORS } from '../domain/errors.ts';
 import type { ErrorCode } from '../domain/errors.ts';
 import type { OrderId } from '../domain/ids.ts';
+import type { OrderStatus } from '../domain/order.ts';
 import type { RefusedItem } from '../domain/outcome.ts';
 import { PROBLEM_STATUS, retryAfterSeconds } from './problem-status.ts';
 import { timeText } from './time-text.ts';
@@ -32,6 +33,8 @@ export interface ProblemExtras {
   readonly items?: readonly RefusedItem[];
   /** Null leaves the member out. */
   readonly orderId?: OrderId | null;
+  /** Shown as `order_status`: `status` is the HTTP status of every problem. */
+  readonly orderStatus?: OrderStatus;
   /** Milliseconds since the epoch. */
   readonly startsAt?: number;
   /** Why the service is not ready, for an operator. */
@@ -69,6 +72,7 @@ export function problem(code: ErrorCode, place: ProblemPlace, extras: ProblemExt
     errors: extras.errors,
     items: extras.items?.map(refusedItemJson),
     order_id: extras.orderId ?? undefined,
+    order_status: extras.orderStatus,
     starts_at: extras.startsAt === undefined ? undefined : timeText(extras.startsAt),
     reason: extras.reason,
   });

@@ -2,7 +2,14 @@ import { z } from 'zod';
 
 import { STOCK_MAX } from '../domain/bounds.ts';
 import { PRODUCT_STATUSES } from '../domain/product.ts';
-import { moneySchema, pageQuery, storableText, timeSchema, uuidSchema } from './shared-schemas.ts';
+import {
+  moneySchema,
+  pageQuery,
+  reasonText,
+  storableText,
+  timeSchema,
+  uuidSchema,
+} from './shared-schemas.ts';
 
 /** The query of GET /products. */
 export const listProductsQuery = pageQuery.extend({
@@ -26,7 +33,7 @@ export const changeStockBody = z.strictObject({
     .min(-STOCK_MAX)
     .max(STOCK_MAX)
     .meta({ not: { const: 0 }, description: 'Units; negative removes.' }),
-  reason: storableText(200).min(1),
+  reason: reasonText,
 });
 /** What `changeStockBody` accepts. */
 export type ChangeStockBody = z.infer<typeof changeStockBody>;

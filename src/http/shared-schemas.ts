@@ -1,6 +1,11 @@
 import { z } from 'zod';
 
-import { IDEMPOTENCY_KEY_CHARS_MAX, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX } from '../domain/bounds.ts';
+import {
+  IDEMPOTENCY_KEY_CHARS_MAX,
+  PAGE_LIMIT_DEFAULT,
+  PAGE_LIMIT_MAX,
+  REASON_CHARS_MAX,
+} from '../domain/bounds.ts';
 
 /**
  * What PostgreSQL cannot store as text would fail a whole batch: it is refused at the door. With
@@ -17,6 +22,9 @@ export const KEY_TEXT = new RegExp(`^[\\x21-\\x7e]{1,${IDEMPOTENCY_KEY_CHARS_MAX
 export function storableText(charsMax: number): z.ZodString {
   return z.string().max(charsMax).regex(STORABLE_TEXT);
 }
+
+/** Why something is done, in the words of who does it. */
+export const reasonText = storableText(REASON_CHARS_MAX).min(1);
 
 /** An id; any case is accepted, answers are lower case. */
 export const uuidSchema = z.string().regex(UUID_TEXT).meta({ format: 'uuid' });

@@ -5,9 +5,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ShardLimits } from '../actors/shard-protocol.ts';
 import { withClient } from '../db/client.ts';
-import { releaseOwners, takeOver } from '../db/ownership.ts';
+import { releaseOwners, replaceOwner, takeOver } from '../db/ownership.ts';
 import { ShardDatabase } from '../db/shard-database.ts';
-import type { OwnerId } from '../domain/ids.ts';
 import type { ShedCode } from '../domain/outcome.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import type { LoggerOptions } from '../telemetry/logger.ts';
@@ -24,9 +23,12 @@ const OVERLAP_WAIT_MS_MAX = 100;
 const BATCH_LINES_MAX = 10_000;
 const ACTORS_MAX = 100_000;
 const QUERY_IDS_MAX = 1000;
+const EXPIRING_MAX = 1_000_000;
 /** Shares of the request's time: undecided for this long, and a statement running for this long. */
 const UNDECIDED_SHARE = 0.8;
 const STATEMENT_SHARE = 0.9;
+/** A batch is four statements, and each may take its whole time; who is silent for longer is gone. */
+const SILENCE_FACTOR = 4;
 /** Requests that wait in the router per undecided command of the shards. */
 const WAITING_PER_PLACE = 2;
 
@@ -42,18 +44,21 @@ export interface EngineOptions {
   readonly holdTtlMs: number;
   readonly idempotencyWindowMax: number;
   readonly logLevel: LoggerOptions['level'];
+  /** Told why some orders cannot be decided from now on, and null when all can again. */
+  readonly onImpediment: (impediment: string | null) => void;
 }
 
 export interface EngineStart {
   readonly databaseUrl: string;
   readonly onProgress: (message: string) => void;
+  /** A shard ended by itself, or could not be replaced yet. */
+  readonly onShardLost: (shard: number, reason: string) => void;
 }
 
 export class Engine {
   readonly #options: EngineOptions;
   readonly #router: Router;
   #takeover = { databaseUrl: '', applicationName: '' };
-  #owners: readonly OwnerId[] = [];
   #pool: ShardPool | null = null;
 
   /** The gateway sheds until `start` has resolved. */
@@ -63,29 +68,36 @@ export class Engine {
       options.shards *
       (options.mailboxMax * WAITING_PER_PLACE +
         options.batchOrdersMax * (options.commitsInFlightMax + 1));
-    this.#router = new Router({ requestTimeoutMs: options.requestTimeoutMs, waitingMax });
+    const { shards, requestTimeoutMs } = options;
+    const { onImpediment } = options;
+    this.#router = new Router({ shards, requestTimeoutMs, waitingMax, onImpediment });
   }
 
   get gateway(): OrderGateway {
     return this.#router;
   }
 
+  /** Why some orders cannot be decided now, fit for an operator; null when all can. */
+  get impediment(): string | null {
+    return this.#router.impediment;
+  }
+
   /**
    * Fences whoever owns the partitions, claims them and serves.
    *
-   * @returns how the first shard ends that ends; it never rejects.
+   * @returns how the engine ends by itself, which is by another node's takeover; it never rejects.
    * @throws when PostgreSQL cannot be reached, is not durable, or a shard does not start.
    */
-  async start({ databaseUrl, onProgress }: EngineStart): Promise<{ ended: Promise<ShardEnd> }> {
-    const { node, shards } = this.#options;
+  async start(start: EngineStart): Promise<{ ended: Promise<ShardEnd> }> {
+    const { databaseUrl, onProgress } = start;
+    const { node, shards, holdTtlMs } = this.#options;
     this.#takeover = { databaseUrl, applicationName: 'hedonify-takeover' };
     onProgress('opening sessions');
     await this.#rehearse(databaseUrl);
     onProgress('taking the partitions over');
     const { owners, fencedNodes } = await withClient(this.#takeover, (client) =>
-      takeOver(client, { node, shards }),
+      takeOver(client, { node, shards, holdTtlMs }),
     );
-    this.#owners = owners;
     onProgress(`starting ${shards} shard thread(s)`);
     const pool = ShardPool.start({
       databaseUrl,
@@ -93,7 +105,15 @@ export class Engine {
       limits: limitsOf(this.#options),
       windowLinesMax: this.#options.idempotencyWindowMax,
       statementTimeoutMs: this.#options.requestTimeoutMs * STATEMENT_SHARE,
+      silenceMsMax: this.#options.requestTimeoutMs * STATEMENT_SHARE * SILENCE_FACTOR,
       logLevel: this.#options.logLevel,
+      onServing: (shard, port) => this.#router.connect(shard, port),
+      onLost: (shard, reason) => {
+        this.#router.disconnect(shard);
+        start.onShardLost(shard, reason);
+      },
+      replaceOwner: (replacement) =>
+        withClient(this.#takeover, (client) => replaceOwner(client, { node, ...replacement })),
     });
     if (fencedNodes.length > 0) {
       // Whoever was fenced may go on refusing for as long as its last proof is fresh. It commits
@@ -102,8 +122,8 @@ export class Engine {
       await Promise.all([pool, delay(PROOF_AGE_MS_MAX)]);
     }
     this.#pool = await pool;
-    this.#router.open(this.#pool.ports);
-    return { ended: this.#pool.firstEnd };
+    this.#router.open();
+    return { ended: this.#pool.ended };
   }
 
   /** Whoever cannot open its sessions must find out before it fences the one who has them. */
@@ -115,6 +135,7 @@ export class Engine {
           databaseUrl,
           applicationName: 'hedonify-rehearsal',
           statementTimeoutMs: requestTimeoutMs * STATEMENT_SHARE,
+          silenceMsMax: requestTimeoutMs * STATEMENT_SHARE * SILENCE_FACTOR,
           commitsInFlightMax,
         }),
       ),
@@ -131,9 +152,9 @@ export class Engine {
   /** Sheds new requests, commits and answers the accepted ones, gives the partitions back. */
   async stop(): Promise<void> {
     this.#router.close('shutting-down');
-    await this.#pool?.stop();
-    if (this.#owners.length === 0) return;
-    const release = { node: this.#options.node, owners: this.#owners };
+    if (this.#pool === null) return;
+    await this.#pool.stop();
+    const release = { node: this.#options.node, owners: this.#pool.owners };
     await withClient(this.#takeover, (client) => releaseOwners(client, release));
   }
 }
@@ -152,5 +173,6 @@ function limitsOf(options: EngineOptions): ShardLimits {
     holdTtlMs: options.holdTtlMs,
     actorsMax: ACTORS_MAX,
     queryIdsMax: QUERY_IDS_MAX,
+    expiringMax: EXPIRING_MAX,
   };
 }

@@ -8,7 +8,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { OrderId, ProductId, UserId } from '../domain/ids.ts';
 import type { RequestedLine } from '../domain/order.ts';
-import type { ChangeStock, PlaceOrder } from '../domain/ports.ts';
+import type { ChangeStatus, ChangeStock, PlaceOrder } from '../domain/ports.ts';
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
@@ -78,5 +78,11 @@ export function orderHash(order: {
 export function stockChangeHash(change: ChangeStock): string {
   const { author, productId, delta, reason } = change;
   const text = `stock\0${author}\0${productId}\0${delta}\0${JSON.stringify(reason)}`;
+  return hash('sha256', text, 'hex').slice(0, 32);
+}
+
+/** 32 lower-case hex digits. Not over `from`, which is what the author may do and not the request. */
+export function statusChangeHash({ author, orderId, to, reason }: ChangeStatus): string {
+  const text = `status\0${author}\0${orderId}\0${to}\0${JSON.stringify(reason)}`;
   return hash('sha256', text, 'hex').slice(0, 32);
 }

@@ -2,23 +2,26 @@
  * The OrderGateway of one HTTP thread: names each request, sends it to the shard that owns its
  * products, and turns the shard's answer - or its absence - into an outcome.
  *
- * Owns: the requests without an answer, the orders answered `unknown`, the groups not yet posted. Does not own: any decision.
- * Neighbours: HTTP calls it; each shard is one MessagePort (domain/wire.ts).
+ * Owns: the requests without an answer (requests.ts), the groups not yet posted, the links to the
+ * shards. Does not own: any decision.
+ * Neighbours: HTTP calls it; each shard is one MessagePort (domain/wire.ts); the supervisor connects
+ * and disconnects shards.
  *
- * I8 one final answer: a request leaves `#waiting` exactly once, by an answer or by its deadline;
- *    a later answer finds nobody and settles what reading the order is told.
- * I9 every request has a deadline; at most `waitingMax` wait.
+ * I9 every request has a deadline; at most `waitingMax` are open.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { unreachable } from '../domain/errors.ts';
 import { partitionOf, shardOf } from '../domain/ids.ts';
-import type { OrderId, ProductId, UserId } from '../domain/ids.ts';
-import type { Order } from '../domain/order.ts';
-import type { ChangeStockOutcome, PlaceOrderOutcome, ShedCode } from '../domain/outcome.ts';
-import type { ChangeStock, OrderGateway, PlaceOrder } from '../domain/ports.ts';
+import type { OrderId, PartitionId, ProductId, UserId } from '../domain/ids.ts';
 import type {
-  AcceptedOrder,
-  Answer,
+  ChangeStatusOutcome,
+  ChangeStockOutcome,
+  PlaceOrderOutcome,
+  ShedCode,
+} from '../domain/outcome.ts';
+import type { ChangeStatus, ChangeStock, OrderGateway, PlaceOrder } from '../domain/ports.ts';
+import type {
+  ChangeStatusCommand,
   ChangeStockCommand,
   Command,
   PlaceCommand,
@@ -31,8 +34,10 @@ import {
   effectId,
   freshId,
   orderHash,
+  statusChangeHash,
   stockChangeHash,
 } from './request-identity.ts';
+import { Requests } from './requests.ts';
 
 /** Commands per post: a post costs far more than what it carries, and a large group waits long. */
 const GROUP_COMMANDS = 16;
@@ -40,59 +45,90 @@ const GROUP_COMMANDS = 16;
 const SWEEP_MS = 50;
 
 export interface RouterOptions {
+  readonly shards: number;
   readonly requestTimeoutMs: number;
-  /** Requests without an answer; more are shed. */
+  /** Requests without a final answer; more are shed. */
   readonly waitingMax: number;
+  /** Told whenever `impediment` changes. */
+  readonly onImpediment: (impediment: string | null) => void;
 }
 
-type Waiter =
-  | {
-      readonly kind: 'place';
-      readonly command: PlaceCommand;
-      readonly metadata: PlaceOrder['metadata'];
-      readonly resolve: (outcome: PlaceOrderOutcome) => void;
-    }
-  | {
-      readonly kind: 'change-stock';
-      readonly command: ChangeStockCommand;
-      readonly resolve: (outcome: ChangeStockOutcome) => void;
-    };
+/** The way to one shard. */
+interface Link {
+  /** Null while the shard has no owner that serves. */
+  port: MessagePort | null;
+  /** The shard proves its ownership; without that it sheds everything. */
+  proven: boolean;
+  group: Command[];
+}
 
 export class Router implements OrderGateway {
   readonly #options: RouterOptions;
-  readonly #waiting = new Map<number, Waiter>();
-  /** Empty until the shards are ready. */
-  #ports: readonly MessagePort[] = [];
-  /** Orders answered `unknown` whose shard has not answered yet, by request and by id. */
-  readonly #late = new Map<number, PlaceCommand>();
-  readonly #unsettled = new Map<OrderId, { readonly userId: UserId; requests: number }>();
-  #groups: Command[][] = [];
+  readonly #requests = new Requests();
+  readonly #links: readonly Link[];
   #postScheduled = false;
   #lastN = 0;
+  /** What was told last. */
+  #impediment: string | null = null;
   /** What is answered instead of sending; null while the shards serve. */
   #closed: ShedCode | null = 'database-unavailable';
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.#links = Array.from({ length: options.shards }, () => ({
+      port: null,
+      proven: false,
+      group: [],
+    }));
     // Never cleared: whoever still waits when the router closes has a deadline too.
-    setInterval(() => this.#expire(Date.now()), SWEEP_MS).unref();
+    setInterval(
+      () => this.#requests.expire(Date.now() - options.requestTimeoutMs),
+      SWEEP_MS,
+    ).unref();
   }
 
   /** Requests without an answer. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#requests.waiting;
   }
 
-  /** The shards serve from now on; `ports[i]` leads to shard i. */
-  open(ports: readonly MessagePort[]): void {
-    this.#ports = ports;
-    this.#groups = ports.map(() => []);
-    for (const port of ports) {
-      port.on('message', (message: ToRouter) => {
-        if (message.type === 'answers') for (const answer of message.answers) this.#settle(answer);
-      });
+  /** Why some orders cannot be decided now, fit for an operator; null when all can. */
+  get impediment(): string | null {
+    for (const [shard, { port, proven }] of this.#links.entries()) {
+      if (port === null) return `shard ${shard} is being replaced`;
+      if (!proven) return `PostgreSQL does not answer shard ${shard}`;
     }
+    return null;
+  }
+
+  /**
+   * A new owner serves the shard, and the one before it is fenced: whatever waits for that one is
+   * sent to this one.
+   */
+  connect(shard: number, port: MessagePort): void {
+    const link = this.#link(shard);
+    link.port = port;
+    link.proven = true;
+    link.group = [];
+    port.on('message', (message: ToRouter) => {
+      if (link.port === port) this.#hear(link, message);
+    });
+    for (const command of this.#requests.move(shard)) this.#send(shard, command);
+    this.#tell();
+  }
+
+  /** The shard's thread is gone; new requests for it are shed until another one is connected. */
+  disconnect(shard: number): void {
+    const link = this.#link(shard);
+    link.port?.close();
+    link.port = null;
+    this.#tell();
+  }
+
+  /** All shards are connected and may be asked. */
+  open(): void {
     this.#closed = null;
+    this.#tell();
   }
 
   /** New requests are shed with `code`; those under way get their answers. */
@@ -101,15 +137,10 @@ export class Router implements OrderGateway {
   }
 
   placeOrder(request: PlaceOrder): Promise<PlaceOrderOutcome> {
-    const refused = this.#closedOrFull();
-    if (refused !== null) return Promise.resolve(refused);
     const lines = canonicalLines(request.lines);
-    const shard = this.#shardOf(lines[0]?.productId);
-    for (const line of lines) {
-      if (this.#shardOf(line.productId) !== shard) {
-        return Promise.resolve({ type: 'several-shards' });
-      }
-    }
+    const { shard, otherShards } = this.#shardsOf(lines);
+    const refused = this.#cannotSend(shard);
+    if (refused !== null) return Promise.resolve(refused);
     const now = Date.now();
     const { userId, idempotencyKey, reference, traceparent } = request;
     const metadata = canonicalMetadata(request.metadata);
@@ -123,20 +154,23 @@ export class Router implements OrderGateway {
       traceparent,
       userId,
       lines,
+      otherShards,
       reference,
       metadata,
     };
     return new Promise((resolve) => {
-      this.#waiting.set(command.n, { kind: 'place', command, metadata: request.metadata, resolve });
+      const { metadata } = request;
+      this.#requests.add({ kind: 'place', shard, command, metadata, moved: false, resolve });
       this.#send(shard, command);
     });
   }
 
   changeStock(request: ChangeStock): Promise<ChangeStockOutcome> {
-    const refused = this.#closedOrFull();
+    const { author, idempotencyKey, productId, delta, reason, traceparent } = request;
+    const shard = this.#shardOf(partitionOf(productId));
+    const refused = this.#cannotSend(shard);
     if (refused !== null) return Promise.resolve(refused);
     const now = Date.now();
-    const { author, idempotencyKey, productId, delta, reason, traceparent } = request;
     const command: ChangeStockCommand = {
       kind: 'change-stock',
       n: (this.#lastN += 1),
@@ -151,158 +185,127 @@ export class Router implements OrderGateway {
       author,
     };
     return new Promise((resolve) => {
-      this.#waiting.set(command.n, { kind: 'change-stock', command, resolve });
-      this.#send(this.#shardOf(productId), command);
+      this.#requests.add({ kind: 'change-stock', shard, command, moved: false, resolve });
+      this.#send(shard, command);
+    });
+  }
+
+  changeStatus(request: ChangeStatus): Promise<ChangeStatusOutcome> {
+    const { author, idempotencyKey, orderId, from, to, reason, traceparent } = request;
+    const partitions = [...new Set(request.productIds.map(partitionOf))];
+    const shard = this.#shardOf(lowest(partitions));
+    const refused = this.#cannotSend(shard);
+    if (refused !== null) return Promise.resolve(refused);
+    const now = Date.now();
+    const command: ChangeStatusCommand = {
+      kind: 'change-status',
+      n: (this.#lastN += 1),
+      id: idempotencyKey === null ? freshId(now) : effectId(author, idempotencyKey),
+      requestHash: statusChangeHash(request),
+      keyed: idempotencyKey !== null,
+      receivedAt: now,
+      traceparent,
+      orderId,
+      partitions,
+      from,
+      to,
+      reason,
+      author,
+    };
+    return new Promise((resolve) => {
+      this.#requests.add({ kind: 'change-status', shard, command, moved: false, resolve });
+      this.#send(shard, command);
     });
   }
 
   unsettledCustomer(id: OrderId): UserId | undefined {
-    return this.#unsettled.get(id)?.userId;
+    return this.#requests.unsettledCustomer(id);
   }
 
-  #closedOrFull(): { readonly type: 'shed'; readonly code: ShedCode } | null {
+  /** `overloaded` is said before anything is posted, so nothing can have been decided. */
+  #cannotSend(shard: number): { readonly type: 'shed'; readonly code: ShedCode } | null {
     if (this.#closed !== null) return { type: 'shed', code: this.#closed };
-    const unanswered = this.#waiting.size + this.#late.size;
-    return unanswered < this.#options.waitingMax ? null : { type: 'shed', code: 'overloaded' };
+    const full = this.#requests.open >= this.#options.waitingMax;
+    if (full || this.#link(shard).port === null) return { type: 'shed', code: 'overloaded' };
+    return null;
   }
 
-  #shardOf(productId: ProductId | undefined): number {
-    if (productId === undefined) throw new Error('an order without lines reached the router');
-    return shardOf(partitionOf(productId), this.#ports.length);
+  /** The home shard of an order, which owns the lowest partition, and the others with lines of it. */
+  #shardsOf(lines: readonly { readonly productId: ProductId }[]): {
+    readonly shard: number;
+    readonly otherShards: readonly number[] | null;
+  } {
+    const [first] = lines;
+    if (first === undefined) throw new Error('an order without lines reached the router');
+    if (lines.length === 1) {
+      return { shard: this.#shardOf(partitionOf(first.productId)), otherShards: null };
+    }
+    const partitions = lines.map(({ productId }) => partitionOf(productId));
+    const shard = this.#shardOf(lowest(partitions));
+    const others = new Set(partitions.map((partition) => this.#shardOf(partition)));
+    others.delete(shard);
+    return { shard, otherShards: others.size === 0 ? null : [...others] };
+  }
+
+  #shardOf(partition: PartitionId): number {
+    return shardOf(partition, this.#links.length);
+  }
+
+  #link(shard: number): Link {
+    const link = this.#links[shard];
+    if (link === undefined) throw new Error(`there is no shard ${shard}`);
+    return link;
+  }
+
+  #hear(link: Link, message: ToRouter): void {
+    switch (message.type) {
+      case 'answers':
+        for (const answer of message.answers) this.#requests.settle(answer);
+        return;
+      case 'proven':
+        link.proven = message.proven;
+        this.#tell();
+        return;
+      case 'ready':
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  #tell(): void {
+    const { impediment } = this;
+    if (this.#closed !== null || impediment === this.#impediment) return;
+    this.#impediment = impediment;
+    this.#options.onImpediment(impediment);
   }
 
   /** Posts in groups: full ones at once, so that shard and HTTP work side by side, the rest last. */
   #send(shard: number, command: Command): void {
-    const group = this.#groups[shard];
-    if (group === undefined) throw new Error(`there is no shard ${shard}`);
-    group.push(command);
-    if (group.length >= GROUP_COMMANDS) {
-      this.#post(shard);
+    const link = this.#link(shard);
+    link.group.push(command);
+    if (link.group.length >= GROUP_COMMANDS) {
+      post(link);
     } else if (!this.#postScheduled) {
       this.#postScheduled = true;
       setImmediate(() => {
         this.#postScheduled = false;
-        for (let i = 0; i < this.#groups.length; i += 1) this.#post(i);
+        for (const each of this.#links) post(each);
       });
     }
   }
-
-  #post(shard: number): void {
-    const commands = this.#groups[shard];
-    if (commands === undefined || commands.length === 0) return;
-    this.#groups[shard] = [];
-    const message: ToShard = { type: 'commands', commands };
-    this.#ports[shard]?.postMessage(message);
-  }
-
-  /** A Map is in order of insertion and all requests have the same time, so the overdue come first. */
-  #expire(now: number): void {
-    for (const [n, waiter] of this.#waiting) {
-      if (now - waiter.command.receivedAt < this.#options.requestTimeoutMs) return;
-      this.#waiting.delete(n);
-      if (waiter.kind === 'place') {
-        const { command } = waiter;
-        this.#remember(command);
-        waiter.resolve({ type: 'unknown', orderId: command.id });
-      } else {
-        waiter.resolve({ type: 'unknown', orderId: null });
-      }
-    }
-  }
-
-  #remember(command: PlaceCommand): void {
-    this.#late.set(command.n, command);
-    const unsettled = this.#unsettled.get(command.id);
-    if (unsettled === undefined) {
-      this.#unsettled.set(command.id, { userId: command.userId, requests: 1 });
-    } else {
-      unsettled.requests += 1;
-    }
-  }
-
-  /** Every late request for an order must have its answer: one may commit what another did not. */
-  #settleLate(n: number): void {
-    const command = this.#late.get(n);
-    if (command === undefined) return;
-    this.#late.delete(n);
-    const unsettled = this.#unsettled.get(command.id);
-    if (unsettled === undefined) return;
-    unsettled.requests -= 1;
-    if (unsettled.requests === 0) this.#unsettled.delete(command.id);
-  }
-
-  #settle(answer: Answer): void {
-    const waiter = this.#waiting.get(answer.n);
-    if (waiter === undefined) {
-      this.#settleLate(answer.n);
-      return;
-    }
-    this.#waiting.delete(answer.n);
-    if (waiter.kind === 'place') waiter.resolve(placeOutcome(answer, waiter));
-    else waiter.resolve(changeOutcome(answer));
-  }
 }
 
-function placeOutcome(answer: Answer, waiter: Waiter & { kind: 'place' }): PlaceOrderOutcome {
-  switch (answer.type) {
-    case 'accepted': {
-      const order = orderOf(waiter, answer.order);
-      return { type: 'accepted', replayed: answer.replayed, order };
-    }
-    case 'refused':
-      return answer.refusal;
-    case 'key-reused':
-      return { type: 'key-reused' };
-    case 'shed':
-      return { type: 'shed', code: answer.code };
-    case 'changed':
-    case 'insufficient-stock':
-      throw new Error(`an order was answered with ${answer.type}`);
-    default:
-      return unreachable(answer);
-  }
+/** What is not posted when the shard dies still waits, and is sent to the next owner. */
+function post(link: Link): void {
+  if (link.group.length === 0) return;
+  const message: ToShard = { type: 'commands', commands: link.group };
+  link.group = [];
+  link.port?.postMessage(message);
 }
 
-function changeOutcome(answer: Answer): ChangeStockOutcome {
-  switch (answer.type) {
-    case 'changed':
-      return { type: 'changed', available: answer.available, replayed: answer.replayed };
-    case 'insufficient-stock':
-      return { type: 'refused', code: 'insufficient-stock', available: answer.available };
-    case 'refused':
-      return { type: 'refused', code: 'product-not-found' };
-    case 'key-reused':
-      return { type: 'key-reused' };
-    case 'shed':
-      return { type: 'shed', code: answer.code };
-    case 'accepted':
-      throw new Error('a stock change was answered with an order');
-    default:
-      return unreachable(answer);
-  }
-}
-
-/** The first answer: whatever happened to the order since, a repeat is shown what the first was. */
-function orderOf(waiter: Waiter & { kind: 'place' }, accepted: AcceptedOrder): Order {
-  const { command } = waiter;
-  let total = 0;
-  const items = command.lines.map(({ productId, quantity }, i) => {
-    const line = accepted.lines[i];
-    if (line === undefined) throw new Error(`order ${command.id} was answered without line ${i}`);
-    total += line.unitPrice * quantity;
-    const { name, unitPrice, sequence } = line;
-    return { productId, quantity, name, unitPrice, sequence };
-  });
-  return {
-    id: command.id,
-    userId: command.userId,
-    status: 'WAITING_PAYMENT',
-    items,
-    currency: accepted.currency,
-    total,
-    reference: command.reference,
-    metadata: waiter.metadata,
-    createdAt: accepted.createdAt,
-    expiresAt: accepted.expiresAt,
-  };
+function lowest(partitions: readonly PartitionId[]): PartitionId {
+  const [first, ...rest] = partitions;
+  if (first === undefined) throw new Error('an order without lines reached the router');
+  return rest.reduce((low, partition) => (partition < low ? partition : low), first);
 }

@@ -1,10 +1,12 @@
 /**
  * Runs a shard core on the real world: ports, PostgreSQL, the clock. One per shard thread.
  *
- * Owns: the thread's event loop, timers, the groups of answers. Does not own: any decision.
- * Neighbours: routers send commands over ports, the database executes effects, and whoever awaits
- * `ended` learns how it ended. Whatever goes wrong with PostgreSQL ends the shard: a restart
- * recovers everything from the rows, and nobody was told anything that is not there (I2).
+ * Owns: the thread's event loop, timers, the groups of answers and of messages to other shards. Does
+ * not own: any decision.
+ * Neighbours: routers send commands over ports, other shards messages, the database executes effects
+ * and heals its sessions, and whoever awaits `ended` learns how it ended. A defect ends the shard:
+ * the next owner recovers everything from the rows, and nobody was told anything that is not there
+ * (I2).
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
@@ -12,31 +14,36 @@ import type { ShardCore } from '../actors/shard-core.ts';
 import type { Effect, ShardEvent } from '../actors/shard-protocol.ts';
 import type { Batch } from '../domain/batch.ts';
 import { unreachable } from '../domain/errors.ts';
-import type { OwnerId } from '../domain/ids.ts';
-import type { Answer, ToRouter, ToShard } from '../domain/wire.ts';
+import type { OwnerId, PartitionId } from '../domain/ids.ts';
+import type { Answer, PeerMessage, ToRouter, ToShard } from '../domain/wire.ts';
 import { isPassing } from '../db/db-error.ts';
+import type { CommitEnd } from '../db/batch-claim.ts';
 import type { ShardDatabase } from '../db/shard-database.ts';
-import type { ShardEnd } from './shard-task.ts';
+import type { Control, Peer, ShardEnd } from './shard-task.ts';
 
 /** Milliseconds between looks for overdue commands. */
 const TICK_MS = 50;
 /** Milliseconds between reads of the own fence; commits prove ownership too. */
 const PROOF_MS = 300;
+/** The same while there is no proof: PostgreSQL may be back at any moment. */
+const PROOF_AGAIN_MS = 50;
+/** Milliseconds before a read that must be answered is tried again. */
+const READ_AGAIN_MS = 100;
 /**
- * Milliseconds for which a shard that failed looks for a fence, and between two looks. A takeover
- * terminates sessions that hold it up before it sets the fence, so the cause of a lost session may
- * appear a moment later; and whoever is fenced must not be restarted to fence back.
+ * Milliseconds for which a shard that failed looks for a fence, and between two looks: whoever is
+ * fenced must not be replaced, and a takeover terminates sessions before it sets the fence.
  */
 const FENCE_WAIT_MS = 1000;
 const FENCE_LOOK_MS = 50;
 
 export interface ShardParts {
   readonly ownerId: OwnerId;
+  readonly partitions: readonly PartitionId[];
   readonly core: ShardCore;
   readonly database: ShardDatabase;
-  readonly ports: readonly MessagePort[];
-  /** Milliseconds after which a statement that is still unanswered never will be. */
-  readonly silenceMsMax: number;
+  readonly routers: readonly MessagePort[];
+  readonly control: MessagePort;
+  readonly peers: readonly Peer[];
 }
 
 export class ShardRunner {
@@ -44,37 +51,42 @@ export class ShardRunner {
   readonly ended: Promise<ShardEnd>;
   readonly #parts: ShardParts;
   readonly #answers: Answer[][];
-  readonly #timers: readonly NodeJS.Timeout[];
+  readonly #peers = new Map<OwnerId, Peer>();
+  #messages = new Map<OwnerId, PeerMessage[]>();
+  readonly #ticker: NodeJS.Timeout;
   #end: (end: ShardEnd) => void = () => undefined;
   /** Nothing is decided or answered any more. */
   #over = false;
-  #proving = false;
+  /** What the routers were told last. */
+  #proven = true;
 
   constructor(parts: ShardParts) {
     this.#parts = parts;
-    this.#answers = parts.ports.map(() => []);
+    this.#answers = parts.routers.map(() => []);
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    this.#timers = [
-      setInterval(() => this.#handle({ type: 'tick' }), TICK_MS),
-      setInterval(() => void this.#prove(), PROOF_MS),
-    ];
-    for (const [from, port] of parts.ports.entries()) {
-      port.on('message', (message: ToShard) => {
-        if (message.type === 'stop') this.#handle({ type: 'stop' });
-        else this.#handle({ type: 'commands', from, commands: message.commands });
+    this.#ticker = setInterval(() => this.#handle({ type: 'tick' }), TICK_MS);
+    void this.#keepProving();
+    for (const peer of parts.peers) this.#meet(peer);
+    parts.control.on('message', (message: Control) => {
+      if (message.type === 'stop') this.#handle({ type: 'stop' });
+      else this.#meet(message.peer);
+    });
+    for (const [from, port] of parts.routers.entries()) {
+      port.on('message', ({ commands }: ToShard) => {
+        this.#handle({ type: 'commands', from, commands });
       });
-      const ready: ToRouter = { type: 'ready', ownerId: parts.ownerId };
+      const ready: ToRouter = { type: 'ready' };
       port.postMessage(ready);
     }
   }
 
   /** Ends the shard; the end is `fenced` when a takeover is behind the error. */
-  fail(error: unknown): void {
+  #fail(error: unknown): void {
     if (this.#over) return;
     this.#stop();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const silence = delay(2 * FENCE_WAIT_MS, null);
     void Promise.race([this.#findFence(), silence]).then((by) => {
       this.#end(by === null ? { type: 'failed', reason } : { type: 'fenced', by });
@@ -86,27 +98,74 @@ export class ShardRunner {
     try {
       for (const effect of this.#parts.core.step(event, Date.now())) this.#execute(effect);
     } catch (error) {
-      this.fail(error);
+      this.#fail(error);
       return;
     }
+    this.#post();
+  }
+
+  /** One message per receiver, whatever the step had to say. */
+  #post(): void {
     for (let router = 0; router < this.#answers.length; router += 1) {
       const answers = this.#answers[router];
       if (answers === undefined || answers.length === 0) continue;
       this.#answers[router] = [];
       const message: ToRouter = { type: 'answers', answers };
-      this.#parts.ports[router]?.postMessage(message);
+      this.#parts.routers[router]?.postMessage(message);
     }
+    if (this.#messages.size > 0) {
+      const messages = this.#messages;
+      this.#messages = new Map();
+      // An owner that was replaced gets nothing more: PostgreSQL settles what it holds.
+      for (const [owner, group] of messages) this.#peers.get(owner)?.port.postMessage(group);
+    }
+    const proven = this.#parts.core.isProven(Date.now());
+    if (proven === this.#proven) return;
+    this.#proven = proven;
+    const message: ToRouter = { type: 'proven', proven };
+    for (const router of this.#parts.routers) router.postMessage(message);
   }
 
   #execute(effect: Effect): void {
-    const { database } = this.#parts;
+    const { database, ownerId } = this.#parts;
     switch (effect.type) {
       case 'answer':
         this.#answers[effect.to]?.push(effect.answer);
         return;
+      case 'send':
+        this.#sendLater(effect.to, effect.message);
+        return;
       case 'commit':
         void this.#commit(effect.batch);
         return;
+      case 'resolve':
+        // It may have committed long ago, which proves nothing now.
+        void this.#settle({ no: effect.no, provenAt: 0 }, () =>
+          database.resolve({ ownerId, no: effect.no }),
+        );
+        return;
+      case 'wake':
+        setTimeout(() => this.#handle({ type: 'tick' }), Math.max(0, effect.at - Date.now()));
+        return;
+      case 'fenced':
+        this.#fail(new Error('another owner has the products of this shard'));
+        return;
+      case 'stopped':
+        this.#finish({ type: 'stopped' });
+        return;
+      default:
+        this.#read(effect);
+    }
+  }
+
+  #read(
+    effect: Exclude<
+      Effect,
+      { type: 'answer' | 'send' | 'commit' | 'resolve' | 'wake' | 'fenced' | 'stopped' }
+    >,
+  ): void {
+    const { database, partitions } = this.#parts;
+    switch (effect.type) {
       case 'load':
         void this.#feed({ type: 'load-failed' }, async () => ({
           type: 'loaded',
@@ -119,63 +178,108 @@ export class ShardRunner {
           effects: await database.effects(effect.ids),
         }));
         return;
-      case 'wake':
-        setTimeout(() => this.#handle({ type: 'tick' }), Math.max(0, effect.at - Date.now()));
+      case 'find-orders':
+        void this.#feed(null, async () => ({
+          type: 'orders-found',
+          home: effect.home,
+          ids: await database.ordersOf(effect.home, effect.ids),
+          freed: await database.freedBy(effect.home),
+        }));
         return;
-      case 'stopped':
-        this.#finish({ type: 'stopped' });
+      case 'load-expiring': {
+        const { after, max } = effect;
+        void this.#feed(null, async () => ({
+          type: 'expiring',
+          ...(await database.expiring({ partitions, after, max })),
+        }));
+        return;
+      }
+      case 'expired-until':
+        // The next one says more: nothing depends on this one.
+        void database.moveWatermark(partitions, effect.time).catch((error: unknown) => {
+          if (!isPassing(error)) this.#fail(error);
+        });
         return;
       default:
         unreachable(effect);
     }
   }
 
-  /** The event that a query gives goes into the core, or `failed` where the session goes on. */
-  async #feed(failed: ShardEvent, query: () => Promise<ShardEvent>): Promise<void> {
-    try {
-      this.#handle(await this.#heard(query()));
-    } catch (error) {
-      if (isPassing(error)) this.#handle(failed);
-      else this.fail(error);
+  #sendLater(to: OwnerId, message: PeerMessage): void {
+    const group = this.#messages.get(to);
+    if (group === undefined) this.#messages.set(to, [message]);
+    else group.push(message);
+  }
+
+  #meet(peer: Peer): void {
+    for (const [owner, { shard, port }] of this.#peers) {
+      if (shard !== peer.shard) continue;
+      port.close();
+      this.#peers.delete(owner);
+    }
+    const { shard, ownerId, port } = peer;
+    this.#peers.set(ownerId, peer);
+    this.#handle({ type: 'peer', shard, ownerId });
+    port.on('message', (messages: PeerMessage[]) => {
+      this.#handle({ type: 'messages', from: ownerId, messages });
+    });
+  }
+
+  /**
+   * The event that a query gives goes into the core. When PostgreSQL cannot answer it is `failed`,
+   * or with null the query is tried until it is answered.
+   */
+  async #feed(failed: ShardEvent | null, query: () => Promise<ShardEvent>): Promise<void> {
+    while (!this.#over) {
+      try {
+        this.#handle(await query());
+        return;
+      } catch (error) {
+        if (!isPassing(error)) {
+          this.#fail(error);
+          return;
+        }
+        if (failed !== null) {
+          this.#handle(failed);
+          return;
+        }
+        await delay(READ_AGAIN_MS);
+      }
     }
   }
 
-  async #commit(batch: Batch): Promise<void> {
-    const provenAt = Date.now();
+  #commit(batch: Batch): Promise<void> {
+    // The transaction itself will find the owner not fenced.
+    const proof = { no: batch.no, provenAt: Date.now() };
+    return this.#settle(proof, () => this.#parts.database.commit(batch));
+  }
+
+  async #settle(
+    { no, provenAt }: { readonly no: number; readonly provenAt: number },
+    end: () => Promise<CommitEnd>,
+  ): Promise<void> {
     try {
-      const committed = await this.#heard(this.#parts.database.commit(batch));
-      this.#handle({ type: 'committed', no: batch.no, committed, provenAt });
+      const ended = await end();
+      if (ended.type === 'committed') this.#handle({ ...ended, no, provenAt });
+      else this.#handle({ ...ended, no });
     } catch (error) {
-      this.fail(error);
+      this.#fail(error);
     }
   }
 
-  async #prove(): Promise<void> {
-    if (this.#proving || this.#over) return;
-    this.#proving = true;
-    const provenAt = Date.now();
-    try {
-      const by = await this.#heard(this.#parts.database.fence(this.#parts.ownerId));
-      if (by === null) this.#handle({ type: 'owned', provenAt });
-      else this.#finish({ type: 'fenced', by });
-    } catch (error) {
-      // Without proof the core stops answering by itself.
-      if (!isPassing(error)) this.fail(error);
-    } finally {
-      this.#proving = false;
-    }
-  }
-
-  /** A connection that was silently cut never answers: the shard ends instead of waiting for it. */
-  async #heard<T>(answer: Promise<T>): Promise<T> {
-    const { silenceMsMax } = this.#parts;
-    const timer = setTimeout(() => {
-      this.fail(new Error(`PostgreSQL has not answered for ${silenceMsMax} ms`));
-    }, silenceMsMax);
-    try {
-      return await answer;
-    } finally {
-      clearTimeout(timer);
+  async #keepProving(): Promise<void> {
+    while (!this.#over) {
+      const provenAt = Date.now();
+      try {
+        const by = await this.#parts.database.fence(this.#parts.ownerId);
+        if (by !== null) this.#finish({ type: 'fenced', by });
+        else this.#handle({ type: 'owned', provenAt });
+      } catch (error) {
+        // Without proof the core stops answering by itself.
+        if (!isPassing(error)) this.#fail(error);
+      }
+      const proven = this.#parts.core.isProven(Date.now());
+      await delay(proven ? PROOF_MS : PROOF_AGAIN_MS);
     }
   }
 
@@ -203,6 +307,6 @@ export class ShardRunner {
 
   #stop(): void {
     this.#over = true;
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#ticker);
   }
 }

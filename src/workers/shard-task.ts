@@ -1,11 +1,21 @@
-/** What main hands to a shard thread, and how the thread's work can end. Plain data and ports. */
+/** What the supervisor and a shard thread tell each other. Plain data and ports. */
 import type { MessagePort } from 'node:worker_threads';
 import type { OwnerId, PartitionId } from '../domain/ids.ts';
 import type { LoggerOptions } from '../telemetry/logger.ts';
 import type { ShardLimits } from '../actors/shard-protocol.ts';
 
+/** The way to another shard's owner, to that incarnation and no other; carries `PeerMessage[]`. */
+export interface Peer {
+  readonly shard: number;
+  readonly ownerId: OwnerId;
+  /** Transferred. */
+  readonly port: MessagePort;
+}
+
 export interface ShardTask {
   readonly shard: number;
+  /** Shards of this node. */
+  readonly shards: number;
   readonly ownerId: OwnerId;
   readonly partitions: readonly PartitionId[];
   readonly databaseUrl: string;
@@ -14,15 +24,27 @@ export interface ShardTask {
   readonly windowLinesMax: number;
   /** Milliseconds after which PostgreSQL ends a statement of this shard. */
   readonly statementTimeoutMs: number;
+  /** Milliseconds after which a statement that is still unanswered never will be. */
+  readonly silenceMsMax: number;
   readonly logLevel: LoggerOptions['level'];
   /** One per router; transferred. */
-  readonly ports: readonly MessagePort[];
+  readonly routers: readonly MessagePort[];
+  /** To the supervisor; transferred. */
+  readonly control: MessagePort;
+  readonly peers: readonly Peer[];
 }
+
+/** Supervisor to shard. */
+export type Control =
+  /** Decide nothing new, commit what was accepted, then end. */
+  | { readonly type: 'stop' }
+  /** The peer's shard is served by this owner from now on; the one before it is fenced. */
+  | { readonly type: 'peer'; readonly peer: Peer };
 
 /** An Error would lose its class and fields on the way, so the end is told as data. */
 export type ShardEnd =
   | { readonly type: 'stopped' }
   /** Another node took the partitions over. */
   | { readonly type: 'fenced'; readonly by: string }
-  /** Whatever was not answered is unknown; a restart recovers it from PostgreSQL. */
+  /** Whatever was not answered is unknown; the next owner recovers it from PostgreSQL. */
   | { readonly type: 'failed'; readonly reason: string };

@@ -9,16 +9,14 @@ import { ShardDatabase } from '../db/shard-database.ts';
 import { ShardRunner } from './shard-runner.ts';
 import type { ShardEnd, ShardTask } from './shard-task.ts';
 
-/** A batch is four statements, and each may take its whole time. */
-const SILENCE_FACTOR = 4;
-
 export async function runShard(task: ShardTask): Promise<ShardEnd> {
-  const { shard, ownerId, limits } = task;
+  const { shard, shards, ownerId, limits, partitions } = task;
   const logger = createLogger({ level: task.logLevel, base: { shard, owner_id: ownerId } });
   const database = await ShardDatabase.open({
     databaseUrl: task.databaseUrl,
     applicationName: `hedonify-shard-${shard}`,
     statementTimeoutMs: task.statementTimeoutMs,
+    silenceMsMax: task.silenceMsMax,
     commitsInFlightMax: limits.commitsInFlightMax,
   });
   try {
@@ -27,21 +25,18 @@ export async function runShard(task: ShardTask): Promise<ShardEnd> {
     const provenAt = Date.now();
     const by = await database.fence(ownerId);
     if (by !== null) return { type: 'fenced', by };
-    const runner = new ShardRunner({
-      ownerId,
-      core: new ShardCore({ ownerId, provenAt }, limits, window),
-      database,
-      ports: task.ports,
-      silenceMsMax: task.statementTimeoutMs * SILENCE_FACTOR,
-    });
-    void database.lost.then((error) => runner.fail(error));
+    const { routers, control, peers } = task;
+    const core = new ShardCore({ ownerId, shard, shards, provenAt }, limits, window);
+    const parts = { ownerId, partitions, core, database, routers, control, peers };
+    const runner = new ShardRunner(parts);
     logger.info({ window: window.size, window_complete: window.complete }, 'shard serves');
     const end = await runner.ended;
     logger.info({ end }, 'shard ended');
     return end;
   } finally {
     await database.close().catch(() => undefined);
-    for (const port of task.ports) port.close();
+    for (const port of [...task.routers, task.control]) port.close();
+    for (const { port } of task.peers) port.close();
   }
 }
 

@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Mailroom } from '../../src/actors/mailroom.ts';
-import type { Waiting } from '../../src/actors/waiting.ts';
+import type { WaitingRequest } from '../../src/actors/waiting.ts';
+import { isKind } from '../../src/actors/waiting.ts';
 import { parseOrderId, parseUserId } from '../../src/domain/ids.ts';
 import { LIMITS, product, productId } from './shard-harness.ts';
 
 const PRODUCTS = 4;
 
-function waitingFor(n: number, products: readonly number[]): Waiting {
+function waitingFor(n: number, products: readonly number[]): WaitingRequest {
   const id = parseOrderId(`00000000-0000-4000-8000-${String(n).padStart(12, '0')}`);
   const userId = parseUserId('00000000-0000-4000-8000-000000000000');
   if (id === undefined || userId === undefined) throw new Error('not an id');
@@ -22,10 +23,11 @@ function waitingFor(n: number, products: readonly number[]): Waiting {
     traceparent: null,
     userId,
     lines,
+    otherShards: null,
     reference: null,
     metadata: null,
   } as const;
-  return { command, from: 0, done: false, holdsPlace: false };
+  return { command, from: 0, lines, done: false, holdsPlace: false };
 }
 
 type Action =
@@ -50,9 +52,9 @@ const actions = fc.array(
 
 class Floor {
   readonly room = new Mailroom(LIMITS);
-  readonly admitted: Waiting[] = [];
-  readonly served: Waiting[] = [];
-  readonly shed: Waiting[] = [];
+  readonly admitted: WaitingRequest[] = [];
+  readonly served: WaitingRequest[] = [];
+  readonly shed: WaitingRequest[] = [];
 
   run(action: Action): void {
     if (action.type === 'admit') this.#admit(action.products);
@@ -67,7 +69,7 @@ class Floor {
     const turn = this.room.next();
     if (turn === null) return false;
     const { waiting, lines } = turn;
-    if (waiting.command.kind !== 'place') throw new Error('no stock change was admitted');
+    if (!isKind(waiting, 'place')) throw new Error('no stock change was admitted');
     expect(lines.map(({ line }) => line)).toEqual(waiting.command.lines);
     this.served.push(waiting);
     this.room.releasePlace(waiting);
@@ -99,13 +101,13 @@ class Floor {
     const last = this.admitted.filter((waiting) => !ended.has(waiting))[count];
     if (last === undefined) return;
     for (const waiting of this.room.takeArrivedUntil(last.command.receivedAt)) {
-      this.shed.push(waiting);
+      if (isKind(waiting, 'place')) this.shed.push(waiting);
       this.room.releasePlace(waiting);
     }
   }
 }
 
-function ofProduct(commands: readonly Waiting[], number: number): number[] {
+function ofProduct(commands: readonly WaitingRequest[], number: number): number[] {
   const id = productId(number);
   return commands
     .filter(

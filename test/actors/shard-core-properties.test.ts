@@ -144,7 +144,7 @@ function expectConservation(world: World, run: Run): void {
       const { command } = sent;
       if (answer.type === 'accepted' && !answer.replayed && command.kind === 'place') {
         expected -= command.lines.find((at) => at.productId === id)?.quantity ?? 0;
-      } else if (answer.type === 'changed' && !answer.replayed && command.kind !== 'place') {
+      } else if (answer.type === 'changed' && !answer.replayed && command.kind === 'change-stock') {
         if (command.productId === id) expected += command.delta;
       }
     }

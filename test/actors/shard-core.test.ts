@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { IdempotencyWindow } from '../../src/actors/idempotency-window.ts';
 import type { OrderId } from '../../src/domain/ids.ts';
-import { product, productId, ShardHarness, START_MS } from './shard-harness.ts';
+import { NOTHING_REPORTED, product, productId, ShardHarness, START_MS } from './shard-harness.ts';
 
 /** n orders of one unit of product 1. */
 function units(n: number) {
@@ -432,7 +432,7 @@ describe('ownership and stopping', () => {
     shard.proving = false;
     shard.place();
     shard.now += 900;
-    const committed = { duplicates: [], stockAfter: {} };
+    const committed = NOTHING_REPORTED;
     shard.step({ type: 'committed', no: 1, committed, provenAt: START_MS + 400 });
     shard.now += 400;
     expect(shard.answer(shard.place())).toBeUndefined();

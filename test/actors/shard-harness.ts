@@ -4,11 +4,28 @@
  */
 import { IdempotencyWindow } from '../../src/actors/idempotency-window.ts';
 import { ShardCore } from '../../src/actors/shard-core.ts';
-import type { Effect, ShardEvent, ShardLimits } from '../../src/actors/shard-protocol.ts';
-import type { Batch, Committed, StoredEffect } from '../../src/domain/batch.ts';
-import type { OrderId, OwnerId, ProductId, UserId } from '../../src/domain/ids.ts';
+import type {
+  Effect,
+  ShardEvent,
+  ShardIdentity,
+  ShardLimits,
+} from '../../src/actors/shard-protocol.ts';
+import type {
+  AbortCause,
+  Batch,
+  Committed,
+  ExpiringOrder,
+  StoredEffect,
+} from '../../src/domain/batch.ts';
+import type { OrderId, OwnerId, PartitionId, ProductId, UserId } from '../../src/domain/ids.ts';
 import type { ProductState } from '../../src/domain/product.ts';
-import type { Answer, ChangeStockCommand, PlaceCommand } from '../../src/domain/wire.ts';
+import type {
+  Answer,
+  ChangeStatusCommand,
+  ChangeStockCommand,
+  PeerMessage,
+  PlaceCommand,
+} from '../../src/domain/wire.ts';
 
 export const LIMITS: ShardLimits = {
   batchOrdersMax: 100,
@@ -23,6 +40,15 @@ export const LIMITS: ShardLimits = {
   holdTtlMs: 900_000,
   actorsMax: 1000,
   queryIdsMax: 1000,
+  expiringMax: 1000,
+};
+
+/** What the merge says when nothing is to be said. */
+export const NOTHING_REPORTED: Committed = {
+  duplicates: [],
+  stockAfter: {},
+  unchanged: {},
+  freed: [],
 };
 
 export const START_MS = 1_800_000_000_000;
@@ -42,6 +68,7 @@ export function product(n: number, overrides: Partial<ProductState> = {}): Produ
     saleStartsAt: null,
     saleEndsAt: null,
     stock: 10,
+    stockVersion: 1,
     sequence: 0,
     ...overrides,
   };
@@ -53,6 +80,7 @@ export interface PlaceOptions {
   readonly hash?: string;
   /** [product number, quantity], canonical. */
   readonly lines?: readonly (readonly [number, number])[];
+  readonly otherShards?: readonly number[];
 }
 
 export class ShardHarness {
@@ -64,6 +92,11 @@ export class ShardHarness {
   readonly loads: (readonly ProductId[])[] = [];
   readonly lookUps: (readonly string[])[] = [];
   readonly wakes: number[] = [];
+  /** Unpaid orders that the shard finds when it starts. */
+  readonly expiring: ExpiringOrder[];
+  readonly sends: { readonly to: OwnerId; readonly message: PeerMessage }[] = [];
+  /** Effects that the harness does not execute. */
+  readonly others: Effect[] = [];
   stopped = false;
   /** Loads stay unanswered until `finishLoad`. */
   holdLoads = false;
@@ -79,11 +112,16 @@ export class ShardHarness {
       readonly products?: readonly ProductState[];
       readonly limits?: Partial<ShardLimits>;
       readonly window?: IdempotencyWindow;
+      readonly expiring?: ExpiringOrder[];
+      /** Of a node with several shards. */
+      readonly identity?: Pick<ShardIdentity, 'ownerId' | 'shard' | 'shards'>;
     } = {},
   ) {
+    this.expiring = options.expiring ?? [];
     for (const state of options.products ?? [product(1)]) this.products.set(state.id, state);
     const window = options.window ?? new IdempotencyWindow({ linesMax: 1000, complete: true });
-    const identity = { ownerId: OWNER, provenAt: START_MS };
+    const alone = { ownerId: OWNER, shard: 0, shards: 1 };
+    const identity = { ...alone, ...options.identity, provenAt: START_MS };
     this.core = new ShardCore(identity, { ...LIMITS, ...options.limits }, window);
   }
 
@@ -117,6 +155,32 @@ export class ShardHarness {
     return command.n;
   }
 
+  cancel(order: string, options: { readonly key?: string; readonly partitions?: number[] } = {}) {
+    const command: ChangeStatusCommand = {
+      ...this.#base(options.key),
+      kind: 'change-status',
+      orderId: order as OrderId,
+      partitions: (options.partitions ?? [1]) as PartitionId[],
+      from: ['WAITING_PAYMENT'],
+      to: 'CANCELLED',
+      reason: null,
+      author: 'customer' as UserId,
+    };
+    this.step({ type: 'commands', from: 0, commands: [command] });
+    return command.n;
+  }
+
+  /** Nothing of batch `no` took effect. */
+  abort(no: number, cause: AbortCause): void {
+    this.step({ type: 'aborted', no, cause });
+  }
+
+  /** Time passes, and the shard looks for what is due. */
+  pass(ms: number): void {
+    this.now += ms;
+    this.step({ type: 'tick' });
+  }
+
   /** Settles batch `no` as the merge would; orders become stored effects. */
   commit(no: number, report: Partial<Committed> = {}): void {
     const batch = this.batches.find((sent) => sent.no === no);
@@ -127,7 +191,7 @@ export class ShardHarness {
       const { id, requestHash, lines } = command;
       this.stored.push({ kind: 'order', id, requestHash, lines, order });
     }
-    const committed = { duplicates, stockAfter: report.stockAfter ?? {} };
+    const committed = { ...NOTHING_REPORTED, ...report };
     this.step({ type: 'committed', no, committed, provenAt: this.now });
   }
 
@@ -172,15 +236,24 @@ export class ShardHarness {
         case 'stopped':
           this.stopped = true;
           break;
+        case 'load-expiring':
+          this.step({ type: 'expiring', orders: this.expiring, complete: true });
+          break;
+        case 'send':
+          this.sends.push(effect);
+          break;
+        default:
+          this.others.push(effect);
       }
     }
   }
 
-  #placeCommand({ key, hash, lines = [[1, 1]] }: PlaceOptions): PlaceCommand {
+  #placeCommand({ key, hash, lines = [[1, 1]], otherShards }: PlaceOptions): PlaceCommand {
     return {
       ...this.#base(key, hash),
       kind: 'place',
       userId: 'customer' as UserId,
+      otherShards: otherShards ?? null,
       lines: lines.map(([n, quantity]) => ({ productId: productId(n), quantity })),
       reference: null,
       metadata: null,

@@ -10,7 +10,7 @@ import type { Batch, Committed, StoredEffect } from '../../src/domain/batch.ts';
 import type { OrderId, OwnerId, ProductId, UserId } from '../../src/domain/ids.ts';
 import type { ProductState } from '../../src/domain/product.ts';
 import type { Answer, Command } from '../../src/domain/wire.ts';
-import { LIMITS, productId, START_MS } from './shard-harness.ts';
+import { LIMITS, NOTHING_REPORTED, productId, START_MS } from './shard-harness.ts';
 
 const CUSTOMER = 'customer' as UserId;
 
@@ -65,7 +65,7 @@ class Rows {
       });
     }
     this.duplicates += duplicates.length;
-    return { duplicates, stockAfter };
+    return { ...NOTHING_REPORTED, duplicates, stockAfter };
   }
 
   #add(id: ProductId, delta: number): number {
@@ -105,7 +105,11 @@ export class World {
     const complete = options.bound.length === 0;
     const window = new IdempotencyWindow({ linesMax: options.windowLinesMax, complete });
     const limits = { ...LIMITS, ...options.limits };
-    this.#core = new ShardCore({ ownerId: 1 as OwnerId, provenAt: START_MS }, limits, window);
+    this.#core = new ShardCore(
+      { ownerId: 1 as OwnerId, shard: 0, shards: 1, provenAt: START_MS },
+      limits,
+      window,
+    );
   }
 
   get undecided(): number {
@@ -198,7 +202,15 @@ export class World {
         productId: productId(number),
         quantity,
       }));
-      return { ...base, kind: 'place', userId: CUSTOMER, lines, reference: null, metadata: null };
+      return {
+        ...base,
+        kind: 'place',
+        userId: CUSTOMER,
+        lines,
+        otherShards: null,
+        reference: null,
+        metadata: null,
+      };
     }
     const { product, delta } = request;
     const id = productId(product);
@@ -234,6 +246,11 @@ export class World {
       case 'stopped':
         this.stopped += 1;
         return;
+      case 'load-expiring':
+        this.#step({ type: 'expiring', orders: [], complete: true });
+        return;
+      default:
+        throw new Error(`nothing here calls for ${effect.type}`);
     }
   }
 }

@@ -1,7 +1,8 @@
 /**
  * An honest history for the audit, written row by row without any code of the engine: two owners
- * (the first was fenced by the second), three products, five batches, an aborted one, a duplicate
- * order, a sequence that a rolled-back batch left unused, and stock changes with and without a key.
+ * (the first was fenced by the second), three products, a duplicate order, a batch that was aborted
+ * and a sequence that it left unused, stock changes with and without a key, an order that expired,
+ * one that was paid and then cancelled under a key, and one that was paid, shipped and completed.
  */
 import type { TestDatabase } from '../support/database.ts';
 
@@ -18,10 +19,18 @@ export type ProductName = keyof typeof PRODUCTS;
 const PRICES = { a: 1999, b: 250, c: 0 } as const;
 const PARTITION_OF = { a: 10, b: 32, c: 255 } as const;
 const STARTED_AT = Date.UTC(2026, 0, 1);
+/** Of every order, and so far away that no audit comes after it. */
+const EXPIRES_AT = Date.UTC(2200, 0, 1);
 
 export function orderId(number: number): string {
   return `40000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
 }
+
+/** Keys that are bound to something else than an order. */
+export const KEYS = {
+  stockChange: '30000000-0000-4000-8000-000000000003',
+  cancellation: '30000000-0000-4000-8000-000000000004',
+} as const;
 
 type Row = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -40,11 +49,19 @@ interface BatchOptions {
   readonly duplicates?: number;
 }
 
+interface StatusOptions {
+  readonly owner: number;
+  readonly no: number;
+  readonly status: string;
+  readonly key?: string;
+}
+
 class History {
   readonly tables = {
     commit_batches: [] as Row[],
-    orders: [] as Row[],
+    orders: [] as (Row & { status: string })[],
     order_items: [] as Row[],
+    order_events: [] as Row[],
     stock_ledger: [] as Row[],
     keyed_effects: [] as Row[],
   };
@@ -80,9 +97,41 @@ class History {
         user_id: MERCHANT,
         request_hash: '\\x00',
         stock_after: this.products[name].stock,
+        order_id: null,
         created_at: this.#now(),
       });
     }
+  }
+
+  /** Frees what the order had when it expires or is cancelled. */
+  reach(number: number, change: StatusOptions): void {
+    this.#minute += 1;
+    const id = orderId(number);
+    const order = this.tables.orders.find((row) => row['id'] === id);
+    if (order === undefined) throw new Error(`there is no order ${number}`);
+    order.status = change.status;
+    const author = change.key === undefined ? null : CUSTOMER;
+    this.tables.order_events.push({
+      order_id: id,
+      status: change.status,
+      reason: null,
+      author,
+      created_at: this.#now(),
+      owner_id: change.owner,
+      batch_no: change.no,
+    });
+    if (change.key !== undefined) {
+      this.tables.keyed_effects.push({
+        id: change.key,
+        user_id: author,
+        request_hash: '\\x01',
+        stock_after: null,
+        order_id: id,
+        created_at: this.#now(),
+      });
+    }
+    if (change.status === 'EXPIRED' || change.status === 'CANCELLED') this.#free(id, change);
+    this.#batch(change, { aborted: false, orders: 0 });
   }
 
   abort(batch: { owner: number; no: number }): void {
@@ -133,8 +182,18 @@ class History {
       reference: null,
       metadata: null,
       created_at: this.#now(),
-      expires_at: new Date(STARTED_AT + 86_400_000).toISOString(),
+      expires_at: new Date(EXPIRES_AT).toISOString(),
     });
+  }
+
+  #free(order: string, batch: { owner: number; no: number }): void {
+    for (const name of names()) {
+      const line = this.tables.order_items.find(
+        ({ order_id, product_id }) => order_id === order && product_id === PRODUCTS[name],
+      );
+      const delta = Number(line?.['quantity'] ?? 0);
+      if (delta > 0) this.#move(name, { ...batch, delta, kind: 'freed' });
+    }
   }
 
   #batch(
@@ -201,15 +260,23 @@ export async function insertHistory(database: TestDatabase): Promise<void> {
   history.sell({ owner: 1, no: 1, orders: [{ a: 1 }, { a: 2, b: 1 }] });
   history.sell({ owner: 1, no: 2, orders: [{ a: 1 }, { b: 3 }], duplicates: 1 });
   const fencedAt = history.now();
-  history.change('c', { owner: 2, no: 1, delta: 50, key: '30000000-0000-4000-8000-000000000003' });
+  history.change('c', { owner: 2, no: 1, delta: 50, key: KEYS.stockChange });
   history.skipSequence('a');
   history.abort({ owner: 2, no: 2 });
   history.sell({ owner: 2, no: 3, orders: [{ a: 1, b: 1, c: 1 }, { c: 5 }] });
   history.change('b', { owner: 2, no: 4, delta: -2 });
   history.sell({ owner: 2, no: 5, orders: [{ a: 5 }] });
+  history.reach(4, { owner: 2, no: 6, status: 'EXPIRED' });
+  history.reach(6, { owner: 2, no: 7, status: 'PAID' });
+  history.reach(6, { owner: 2, no: 8, status: 'CANCELLED', key: KEYS.cancellation });
+  for (const [n, status] of ['PAID', 'SHIPPING', 'COMPLETED'].entries()) {
+    history.reach(3, { owner: 2, no: 9 + n, status });
+  }
 
   await database.query(INSERT_OWNERS, [startedAt, fencedAt]);
   await database.query('UPDATE partitions SET owner_id = 2');
+  await database.query(`UPDATE engine_settings SET hold_ttl_max = '200 years'`);
+  await database.query('UPDATE expiry_watermarks SET expired_until = $1', [startedAt]);
   const products = names().map((name) => ({
     id: PRODUCTS[name],
     name: `product ${name}`,

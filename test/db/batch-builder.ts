@@ -1,19 +1,22 @@
 /** Batches as a shard would hand them to the commit loop, without a shard. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import pg from 'pg';
-import type { Batch, DecidedOrder } from '../../src/domain/batch.ts';
+import type { Batch, DecidedOrder, StatusChange } from '../../src/domain/batch.ts';
 import { withClient } from '../../src/db/client.ts';
 import { openCommitSession } from '../../src/db/commit-session.ts';
 import { takeOver } from '../../src/db/ownership.ts';
 import type { Takeover } from '../../src/db/ownership.ts';
 import { parseOrderId, parseProductId, parseUserId, partitionOf } from '../../src/domain/ids.ts';
 import type { OrderId, OwnerId, ProductId, UserId } from '../../src/domain/ids.ts';
+import type { OrderStatus } from '../../src/domain/order.ts';
 import type { ChangeStockCommand } from '../../src/domain/wire.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { MERCHANT_ID } from '../support/shop.ts';
 
 export const UNIT_PRICE = 1999;
 const STATEMENT_TIMEOUT_MS = 10_000;
+/** Orders of the builder expire after it. */
+const HOLD_TTL_MS = 900_000;
 
 function found<T>(id: T | undefined): T {
   if (id === undefined) throw new Error('not an id');
@@ -58,6 +61,17 @@ interface ChangeOptions {
   readonly keyed?: boolean;
 }
 
+interface StatusOptions {
+  readonly orderId: OrderId;
+  readonly from?: readonly OrderStatus[];
+  readonly to: OrderStatus;
+  readonly reason?: string | null;
+  readonly author?: string | null;
+  readonly at?: number;
+  /** Id of the effect; null = without a key. */
+  readonly key?: string | null;
+}
+
 /** Names batches of one owner and numbers the lines of its products. */
 export class BatchBuilder {
   readonly ownerId: OwnerId;
@@ -92,12 +106,13 @@ export class BatchBuilder {
         traceparent: null,
         userId: userOf(randomUUID()),
         lines,
+        otherShards: null,
         reference,
         metadata: metadata === null ? null : JSON.stringify(metadata),
       },
       homePartition: found(homePartition),
       total: lines.reduce((sum, { quantity }) => sum + quantity * UNIT_PRICE, 0),
-      order: { currency: 'USD', createdAt, expiresAt: createdAt + 900_000, lines: accepted },
+      order: { currency: 'USD', createdAt, expiresAt: createdAt + HOLD_TTL_MS, lines: accepted },
     };
   }
 
@@ -117,7 +132,23 @@ export class BatchBuilder {
     };
   }
 
-  batch(content: Partial<Pick<Batch, 'orders' | 'stockChanges' | 'owners'>>): Batch {
+  /** Of an unpaid order unless `from` says otherwise; by the service itself unless it has a key. */
+  status(options: StatusOptions): StatusChange {
+    const { key = null, author = key === null ? null : MERCHANT_ID } = options;
+    return {
+      orderId: options.orderId,
+      from: options.from ?? ['WAITING_PAYMENT'],
+      to: options.to,
+      reason: options.reason ?? null,
+      author: author === null ? null : userOf(author),
+      at: options.at ?? Date.now(),
+      key: key === null ? null : { id: key, requestHash: randomHash() },
+    };
+  }
+
+  batch(
+    content: Partial<Pick<Batch, 'orders' | 'stockChanges' | 'statusChanges' | 'owners'>>,
+  ): Batch {
     this.#lastNo += 1;
     const { ownerId } = this;
     return {
@@ -126,6 +157,7 @@ export class BatchBuilder {
       owners: [ownerId],
       orders: [],
       stockChanges: [],
+      statusChanges: [],
       ...content,
     };
   }
@@ -134,7 +166,9 @@ export class BatchBuilder {
 /** Takes all partitions over. */
 export async function claim(database: TestDatabase, node: string, shards = 1): Promise<Takeover> {
   const connection = { databaseUrl: database.url, applicationName: `takeover-${node}` };
-  return withClient(connection, (client) => takeOver(client, { node, shards }));
+  return withClient(connection, (client) =>
+    takeOver(client, { node, shards, holdTtlMs: HOLD_TTL_MS }),
+  );
 }
 
 /** A commit session that may be killed; `applicationName` finds it in pg_stat_activity. */
@@ -178,6 +212,7 @@ export async function countRows(database: TestDatabase): Promise<Record<string, 
     SELECT (SELECT count(*) FROM commit_batches)::integer AS batches,
            (SELECT count(*) FROM orders)::integer AS orders,
            (SELECT count(*) FROM order_items)::integer AS lines,
+           (SELECT count(*) FROM order_events)::integer AS events,
            (SELECT count(*) FROM keyed_effects)::integer AS effects,
            (SELECT count(*) FROM stock_ledger)::integer AS ledger,
            (SELECT sum(stock) FROM products)::integer AS stock`);

@@ -4,7 +4,7 @@
  */
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { writeBatch } from '../../src/db/batch-writer.ts';
+import { NOTHING_TO_REPORT, writeBatch } from '../../src/db/batch-writer.ts';
 import type { Batch, Committed } from '../../src/domain/batch.ts';
 import type { OrderId, OwnerId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -73,66 +73,185 @@ async function sendBlocked(batch: Batch): Promise<{ readonly end: Promise<Commit
   return { end };
 }
 
-type Kind = 'order' | 'stock change';
+const KINDS = ['order', 'stock change', 'status change'] as const;
+type Kind = (typeof KINDS)[number];
 
-function withKey(builder: BatchBuilder, kind: Kind, sale: { id: OrderId; productId: string }) {
-  const { id, productId } = sale;
-  return kind === 'order'
-    ? builder.batch({ orders: [builder.order({ id, lines: [[productId, 3]] })] })
-    : builder.batch({ stockChanges: [builder.change({ id, productId, delta: -3 })] });
+/** Units that each kind of command below adds to the stock. */
+const UNITS = 3;
+const DELTAS: Record<Kind, number> = {
+  order: -UNITS,
+  'stock change': -UNITS,
+  'status change': UNITS,
+};
+
+/** Commits an order, for a status change to be made of it. */
+async function place(builder: BatchBuilder, productId: string): Promise<OrderId> {
+  const order = builder.order({ lines: [[productId, UNITS]] });
+  await writeBatch(second, builder.batch({ orders: [order] }));
+  return order.command.id;
+}
+
+async function withKey(
+  builder: BatchBuilder,
+  kind: Kind,
+  { id, productId }: { readonly id: OrderId; readonly productId: string },
+): Promise<Batch> {
+  if (kind === 'order') {
+    return builder.batch({ orders: [builder.order({ id, lines: [[productId, UNITS]] })] });
+  }
+  if (kind === 'stock change') {
+    return builder.batch({ stockChanges: [builder.change({ id, productId, delta: -UNITS })] });
+  }
+  const orderId = await place(builder, productId);
+  return builder.batch({ statusChanges: [builder.status({ orderId, to: 'CANCELLED', key: id })] });
 }
 
 async function boundAs(id: OrderId): Promise<Kind[]> {
   const orders = await database.query('SELECT FROM orders WHERE id = $1', [id]);
-  const effects = await database.query('SELECT FROM keyed_effects WHERE id = $1', [id]);
-  return [...orders.map((): Kind => 'order'), ...effects.map((): Kind => 'stock change')];
+  const effects = await database.query<{ order_id: string | null }>(
+    'SELECT order_id FROM keyed_effects WHERE id = $1',
+    [id],
+  );
+  return [
+    ...orders.map((): Kind => 'order'),
+    ...effects.map(({ order_id }): Kind => (order_id === null ? 'stock change' : 'status change')),
+  ];
+}
+
+async function stocks(): Promise<readonly [number, number]> {
+  return [await stockOf(database, productA), await stockOf(database, productB)];
 }
 
 describe('one key on two sessions at once (I3)', () => {
-  const kinds: readonly Kind[] = ['order', 'stock change'];
-  const pairs = kinds.flatMap((a) => kinds.map((b) => [a, b] as const));
+  const pairs = KINDS.flatMap((a) => KINDS.map((b) => [a, b] as const));
 
   it.each(pairs)('as %s that commits, then as %s: the first takes effect alone', async (a, b) => {
     const id = newOrderId();
-    const before = [await stockOf(database, productA), await stockOf(database, productB)];
+    const batchA = await withKey(builderA, a, { id, productId: productA });
+    const batchB = await withKey(builderB, b, { id, productId: productB });
+    const [stockA, stockB] = await stocks();
     await lockProduct(productA);
-    const { end } = await sendBlocked(withKey(builderA, a, { id, productId: productA }));
-    const late = writeBatch(second, withKey(builderB, b, { id, productId: productB }));
+    const { end } = await sendBlocked(batchA);
+    const late = writeBatch(second, batchB);
     await until('the second waits', async () => (await waitingForLock(database, 'second')) === 1);
     await blocker.query('COMMIT');
     expect((await end).duplicates).toEqual([]);
-    expect(await late).toEqual({ duplicates: [id], stockAfter: {} });
+    expect(await late).toEqual({ ...NOTHING_TO_REPORT, duplicates: [id] });
     expect(await boundAs(id)).toEqual([a]);
-    const after = [await stockOf(database, productA), await stockOf(database, productB)];
-    expect(after).toEqual([(before[0] ?? 0) - 3, before[1]]);
+    expect(await stocks()).toEqual([stockA + DELTAS[a], stockB]);
   });
 
   it.each(pairs)('as %s that rolls back, then as %s: the second takes effect', async (a, b) => {
     const id = newOrderId();
-    const before = [await stockOf(database, productA), await stockOf(database, productB)];
+    const batchA = await withKey(builderA, a, { id, productId: productA });
+    const batchB = await withKey(builderB, b, { id, productId: productB });
+    const [stockA, stockB] = await stocks();
     await lockProduct(productA);
-    const { end } = await sendBlocked(withKey(builderA, a, { id, productId: productA }));
-    const late = writeBatch(second, withKey(builderB, b, { id, productId: productB }));
+    const { end } = await sendBlocked(batchA);
+    const late = writeBatch(second, batchB);
     await until('the second waits', async () => (await waitingForLock(database, 'second')) === 1);
     await terminate('first');
     await expect(end).rejects.toMatchObject({ code: '57P01' });
     expect((await late).duplicates).toEqual([]);
     await blocker.query('ROLLBACK');
     expect(await boundAs(id)).toEqual([b]);
-    const after = [await stockOf(database, productA), await stockOf(database, productB)];
-    expect(after).toEqual([before[0], (before[1] ?? 0) - 3]);
+    expect(await stocks()).toEqual([stockA, stockB + DELTAS[b]]);
   });
 
   it('takes effect once in any interleaving that happens by itself', async () => {
-    for (let round = 0; round < 60; round += 1) {
+    for (let round = 0; round < 90; round += 1) {
       const id = newOrderId();
       const [a, b] = pairs[round % pairs.length] ?? ['order', 'order'];
-      const reports = await Promise.all([
-        writeBatch(first, withKey(builderA, a, { id, productId: productA })),
-        writeBatch(second, withKey(builderB, b, { id, productId: productB })),
-      ]);
+      const batchA = await withKey(builderA, a, { id, productId: productA });
+      const batchB = await withKey(builderB, b, { id, productId: productB });
+      const reports = await Promise.all([writeBatch(first, batchA), writeBatch(second, batchB)]);
       expect(reports.flatMap(({ duplicates }) => duplicates)).toEqual([id]);
       expect(await boundAs(id)).toHaveLength(1);
+    }
+  });
+
+  it('that the first does not bind, since its change does not take place, binds the second', async () => {
+    const id = newOrderId();
+    const orderId = await place(builderA, productA);
+    await writeBatch(first, builderA.batch({ statusChanges: [builderA.status({ orderId, to: 'PAID' })] })); // prettier-ignore
+    const [stockA, stockB] = await stocks();
+    await lockProduct(productA);
+    const { end } = await sendBlocked(
+      builderA.batch({
+        orders: [builderA.order({ lines: [[productA, UNITS]] })],
+        statusChanges: [builderA.status({ orderId, to: 'CANCELLED', key: id })],
+      }),
+    );
+    const late = writeBatch(second, await withKey(builderB, 'order', { id, productId: productB }));
+    await until('the second waits', async () => (await waitingForLock(database, 'second')) === 1);
+    await blocker.query('COMMIT');
+    expect((await end).unchanged).toEqual({ [orderId]: 'PAID' });
+    expect((await late).duplicates).toEqual([]);
+    expect(await boundAs(id)).toEqual(['order']);
+    expect(await stocks()).toEqual([stockA - UNITS, stockB - UNITS]);
+  });
+});
+
+describe('an order that is to expire and to be cancelled at once (I3, I10)', () => {
+  const expiry = (orderId: OrderId) =>
+    builderA.batch({ statusChanges: [builderA.status({ orderId, to: 'EXPIRED' })] });
+  const cancellation = (orderId: OrderId) =>
+    builderA.batch({
+      statusChanges: [builderA.status({ orderId, to: 'CANCELLED', key: newOrderId() })],
+    });
+  const statusOf = async (id: OrderId) => {
+    const rows = await database.query<{ status: string; events: string }>(
+      /* sql */ `SELECT o.status, string_agg(e.status::text, ',') AS events
+                   FROM orders o JOIN order_events e ON e.order_id = o.id
+                  WHERE o.id = $1 GROUP BY o.id`,
+      [id],
+    );
+    return rows[0];
+  };
+
+  it('does what commits first, and the other learns of it', async () => {
+    const id = await place(builderA, productA);
+    const [stockA] = await stocks();
+    await lockProduct(productA);
+    const { end } = await sendBlocked(expiry(id));
+    const late = writeBatch(second, cancellation(id));
+    await until('the second waits', async () => (await waitingForLock(database, 'second')) === 1);
+    await blocker.query('COMMIT');
+    const { freed, unchanged } = await end;
+    expect(freed).toMatchObject([{ productId: productA, units: UNITS }]);
+    expect(unchanged).toEqual({});
+    expect(await late).toEqual({ ...NOTHING_TO_REPORT, unchanged: { [id]: 'EXPIRED' } });
+    expect(await statusOf(id)).toEqual({ status: 'EXPIRED', events: 'EXPIRED' });
+    expect((await stocks())[0]).toBe(stockA + UNITS);
+  });
+
+  it('does the second when the first rolls back', async () => {
+    const id = await place(builderA, productA);
+    const [stockA] = await stocks();
+    await lockProduct(productA);
+    const { end } = await sendBlocked(expiry(id));
+    const late = writeBatch(second, cancellation(id));
+    await until('the second waits', async () => (await waitingForLock(database, 'second')) === 1);
+    await terminate('first');
+    await expect(end).rejects.toMatchObject({ code: '57P01' });
+    await blocker.query('ROLLBACK');
+    expect((await late).freed).toMatchObject([{ productId: productA, units: UNITS }]);
+    expect(await statusOf(id)).toEqual({ status: 'CANCELLED', events: 'CANCELLED' });
+    expect((await stocks())[0]).toBe(stockA + UNITS);
+  });
+
+  it('does one of them in any interleaving that happens by itself', async () => {
+    for (let round = 0; round < 60; round += 1) {
+      const id = await place(builderA, productA);
+      const [stockA] = await stocks();
+      const reports = await Promise.all([
+        writeBatch(first, expiry(id)),
+        writeBatch(second, cancellation(id)),
+      ]);
+      const { status } = (await statusOf(id)) ?? {};
+      expect(reports.flatMap(({ unchanged }) => Object.values(unchanged))).toEqual([status]);
+      expect(reports.flatMap(({ freed }) => freed)).toHaveLength(1);
+      expect((await stocks())[0]).toBe(stockA + UNITS);
     }
   });
 });
@@ -145,9 +264,10 @@ async function terminate(applicationName: string): Promise<void> {
   );
 }
 
-describe('batches of two owners over the same products and keys', () => {
+describe('batches of two owners over the same products, keys and orders', () => {
   const ROUNDS = 100;
   const ORDERS = 16;
+  const owners = () => [builderA.ownerId, builderB.ownerId];
 
   /** Orders of three products each, and every fourth command a stock change. */
   function content(builder: BatchBuilder, ids: readonly OrderId[]): Batch {
@@ -161,7 +281,7 @@ describe('batches of two owners over the same products and keys', () => {
       stockChanges: ids.flatMap((id, n) =>
         isChange(n) ? [builder.change({ id, productId: IDS[n] ?? '', delta: 1 })] : [],
       ),
-      owners: [builderA.ownerId, builderB.ownerId],
+      owners: owners(),
     });
   }
 
@@ -189,12 +309,48 @@ describe('batches of two owners over the same products and keys', () => {
     }
   });
 
+  it(`never deadlock while they sell, expire and cancel the same orders (${ROUNDS} rounds)`, async () => {
+    const placed = newIds();
+    await writeBatch(first, content(builderA, placed));
+    let unpaid = placed.filter((_, n) => n % 4 !== 0);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const placing = newIds();
+      const batchA = content(builderA, placing);
+      const a = unpaid.map((orderId) => builderA.status({ orderId, to: 'EXPIRED' }));
+      const b = unpaid.map((orderId) => builderB.status({ orderId, to: 'CANCELLED' }));
+      const reports = await Promise.all([
+        writeBatch(first, { ...batchA, statusChanges: a }),
+        writeBatch(second, { ...content(builderB, newIds()), statusChanges: b.toReversed() }),
+      ]);
+      const unchanged = reports.flatMap((report) => Object.keys(report.unchanged));
+      expect(unchanged.toSorted()).toEqual(unpaid.toSorted());
+      unpaid = placing.filter((_, n) => n % 4 !== 0);
+    }
+  });
+
   it('lock products from the lowest id on, wherever their rows lie', async () => {
     const lines = IDS.toReversed().map((id) => [id, 1] as const);
     // Whoever reads the table as it lies comes to this row last.
     await database.query('UPDATE products SET version = version WHERE id = $1', [productA]);
     await lockProduct(productA);
     const { end } = await sendBlocked(builderA.batch({ orders: [builderA.order({ lines })] }));
+    const free = await database.query('SELECT FROM products FOR UPDATE SKIP LOCKED');
+    expect(free).toHaveLength(IDS.length - 1);
+    await blocker.query('COMMIT');
+    await end;
+  });
+
+  it('lock those whose units are freed with those that are sold, from the lowest id on', async () => {
+    const lowest = await place(builderA, productA);
+    await database.query('UPDATE products SET version = version WHERE id = $1', [productA]);
+    await lockProduct(productA);
+    const sold = IDS.slice(1).map((id) => [id, 1] as const);
+    const { end } = await sendBlocked(
+      builderA.batch({
+        orders: [builderA.order({ lines: sold })],
+        statusChanges: [builderA.status({ orderId: lowest, to: 'EXPIRED' })],
+      }),
+    );
     const free = await database.query('SELECT FROM products FOR UPDATE SKIP LOCKED');
     expect(free).toHaveLength(IDS.length - 1);
     await blocker.query('COMMIT');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { writeBatch } from '../../src/db/batch-writer.ts';
+import { NOTHING_TO_REPORT, writeBatch } from '../../src/db/batch-writer.ts';
 import type { OrderId, OwnerId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -153,7 +153,7 @@ describe('an id that is bound already (I3)', () => {
       builder.order({ lines: [[repeated, 3]] }),
     ];
     const report = await writeBatch(session, builder.batch({ orders }));
-    expect(report).toEqual({ duplicates: [command.id], stockAfter: {} });
+    expect(report).toEqual({ ...NOTHING_TO_REPORT, duplicates: [command.id] });
     expect(await stockOf(database, repeated)).toBe(STOCK - 5);
     expect(await stockOf(database, moved)).toBe(STOCK - 1);
     const lines = await database.query('SELECT FROM order_items WHERE order_id = $1', [command.id]);
@@ -177,7 +177,7 @@ describe('an id that is bound already (I3)', () => {
       builder.batch({ orders: [order], stockChanges: [change] }),
     );
     const after = await stockOf(database, moved);
-    expect(made).toEqual({ duplicates: [], stockAfter: { [change.id]: after + 1 } });
+    expect(made).toEqual({ ...NOTHING_TO_REPORT, stockAfter: { [change.id]: after + 1 } });
     const crossed = builder.batch({
       orders: [
         builder.order({ id: change.id as OrderId, lines: [[moved, 1]] }),
@@ -205,7 +205,7 @@ describe('an id that is bound already (I3)', () => {
     const before = await stockOf(database, moved);
     for (let n = 1; n <= 2; n += 1) {
       const report = await writeBatch(session, builder.batch({ stockChanges: [change] }));
-      expect(report).toEqual({ duplicates: [], stockAfter: { [change.id]: before + n } });
+      expect(report).toEqual({ ...NOTHING_TO_REPORT, stockAfter: { [change.id]: before + n } });
     }
   });
 });
@@ -342,6 +342,6 @@ describe('a fenced owner (I5)', () => {
     await expect(writeBatch(session, touching)).rejects.toMatchObject({ detail });
     await session.query('ROLLBACK');
     const both = { ...touching, owners: [mine, other] };
-    expect(await writeBatch(session, both)).toEqual({ duplicates: [], stockAfter: {} });
+    expect(await writeBatch(session, both)).toEqual(NOTHING_TO_REPORT);
   });
 });

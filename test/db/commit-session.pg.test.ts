@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -6,10 +8,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCommitSession, openShardSession, renewStaging } from '../../src/db/commit-session.ts';
 import { acquireEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
+import { ShardDatabase } from '../../src/db/shard-database.ts';
+import type { OwnerId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { ServerProcess } from '../support/server.ts';
 import { until } from '../support/until.ts';
+import { BatchBuilder } from './batch-builder.ts';
 
 const STATEMENT_TIMEOUT_MS = 300;
 
@@ -68,6 +73,34 @@ describe('a commit session', () => {
     await session.end();
   });
 
+  it('reads what is committed, also in a database that is set otherwise', async () => {
+    const name = new URL(database.url).pathname.slice(1);
+    await database.query(
+      `ALTER DATABASE ${name} SET default_transaction_isolation = 'repeatable read'`,
+    );
+    const session = await open(database.url);
+    expect(await setting(session, 'transaction_isolation')).toBe('read committed');
+    await session.end();
+    await database.query(`ALTER DATABASE ${name} RESET default_transaction_isolation`);
+  });
+
+  it('that cannot be opened in time is given up (I9)', async () => {
+    const silent = createServer((socket) => socket.resume());
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const address = silent.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const opening = openShardSession({
+      databaseUrl: `postgresql://nobody@127.0.0.1:${port}/none`,
+      applicationName: 'patient',
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      openMsMax: 100,
+    });
+    await expect(opening).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    silent.close();
+    await once(silent, 'close');
+  });
+
   it('is what a shard reads with too, but for the staging table', async () => {
     const session = await openShardSession({
       databaseUrl: database.url,
@@ -86,7 +119,8 @@ describe('a commit session', () => {
     const blocker = new pg.Client({ connectionString: database.url });
     await blocker.connect();
     await blocker.query('BEGIN; LOCK TABLE orders');
-    await expect(session.query('SELECT FROM orders')).rejects.toThrow(/due to (lock|statement) timeout/); // prettier-ignore
+    // Not by the end of the statement's time, which would leave open whether a COMMIT took place.
+    await expect(session.query('SELECT FROM orders')).rejects.toMatchObject({ code: '55P03' });
     await blocker.end();
     const lost = new Promise<Error>((resolve) => session.on('error', resolve));
     await session.query('BEGIN; LOCK TABLE orders');
@@ -134,6 +168,13 @@ describe('a server that could lose an acknowledged COMMIT (I2)', () => {
     await until(`${name} = ${value}`, async () => (await setting(admin, name)) === value);
   }
 
+  async function noneIsOpen(): Promise<boolean> {
+    const { rowCount } = await admin.query(
+      `SELECT FROM pg_stat_activity WHERE application_name = 'commit'`,
+    );
+    return rowCount === 0;
+  }
+
   it.each(['fsync', 'full_page_writes'])('is refused: %s = off', async (name) => {
     await set(name, 'off');
     await expect(open(postgres.databaseUrl)).rejects.toThrow(
@@ -143,12 +184,28 @@ describe('a server that could lose an acknowledged COMMIT (I2)', () => {
     const session = await open(postgres.databaseUrl);
     await session.end();
     // Neither the refused session nor the other is left behind.
-    await until('every commit session is gone', async () => {
-      const { rowCount } = await admin.query(
-        `SELECT FROM pg_stat_activity WHERE application_name = 'commit'`,
-      );
-      return rowCount === 0;
+    await until('every commit session is gone', noneIsOpen);
+  });
+
+  it('is refused by a shard that has lost its sessions and opens others', async () => {
+    const shard = await ShardDatabase.open({
+      databaseUrl: postgres.databaseUrl,
+      applicationName: 'commit',
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      silenceMsMax: STATEMENT_TIMEOUT_MS,
+      commitsInFlightMax: 1,
     });
+    await set('fsync', 'off');
+    await admin.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'commit'`,
+    );
+    await until('every commit session is gone', noneIsOpen);
+    // One turn of the event loop more, in which their last words are read.
+    await noneIsOpen();
+    const batch = new BatchBuilder(1 as OwnerId).batch({});
+    await expect(shard.commit(batch)).rejects.toThrow('fsync = off: a commit could be lost');
+    await shard.close();
+    await set('fsync', 'on');
   });
 
   it('is refused by the whole service: it does not start, and says why', async () => {

@@ -1,11 +1,12 @@
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
-import { errorPolicy, toAppError } from '../../src/db/db-error.ts';
+import { errorPolicy, isPassing, toAppError } from '../../src/db/db-error.ts';
 import { AppError } from '../../src/domain/errors.ts';
 
-function databaseError(sqlstate: string): Error {
+function databaseError(sqlstate: string, severity = 'ERROR'): Error {
   const error = new pg.DatabaseError('planted', 7, 'error');
   error.code = sqlstate;
+  error.severity = severity;
   return error;
 }
 
@@ -37,11 +38,19 @@ const POLICIES = [
   ['an admin shutdown (57P01)', databaseError('57P01'), 'unavailable'],
   ['a crash (57P02)', databaseError('57P02'), 'unavailable'],
   ['a recovering server (57P03)', databaseError('57P03'), 'unavailable'],
+  ['a lock that was not to be had in time (55P03)', databaseError('55P03'), 'unavailable'],
+  ['a standby (25006)', databaseError('25006'), 'unavailable'],
+  ['an I/O error below PostgreSQL (58030)', databaseError('58030'), 'unavailable'],
+  ['a session that the server ended (FATAL 57P01)', databaseError('57P01', 'FATAL'), 'unavailable'],
+  ['a server that starts (FATAL 57P03)', databaseError('57P03', 'FATAL'), 'unavailable'],
+  ['a server without room (FATAL 53300)', databaseError('53300', 'FATAL'), 'unavailable'],
+  ['no free port', nodeError('EADDRNOTAVAIL'), 'unavailable'],
+  ['silence', nodeError('ETIMEDOUT'), 'unavailable'],
   ['a serialization failure (40001)', databaseError('40001'), 'retry'],
   ['a deadlock (40P01)', databaseError('40P01'), 'retry'],
   ['another rollback of its class (40002)', databaseError('40002'), 'fail'],
   ['a violated check (23514)', databaseError('23514'), 'fail'],
-  ['a wrong password (28P01)', databaseError('28P01'), 'fail'],
+  ['a wrong password (28P01)', databaseError('28P01', 'FATAL'), 'fail'],
   ['a missing table (42P01)', databaseError('42P01'), 'fail'],
   ['a defect of ours', new TypeError('x is not a function'), 'fail'],
   ['something that is no error', 'ECONNREFUSED', 'fail'],
@@ -50,6 +59,12 @@ const POLICIES = [
 describe('the policy table', () => {
   test.each(POLICIES)('%s: %3$s', (_what, error, policy) => {
     expect(errorPolicy(error)).toBe(policy);
+  });
+});
+
+describe('isPassing', () => {
+  test.each(POLICIES)('%s: unless it is a defect a later try can cure it', (_w, error, policy) => {
+    expect(isPassing(error)).toBe(policy !== 'fail');
   });
 });
 

@@ -1,7 +1,4 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { constants, existsSync, readFileSync } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import {
   chmod,
   mkdir,
@@ -15,30 +12,16 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { acquireEmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '../../src/db/embedded-postgres.ts';
 import { isPresent } from '../../src/db/embedded-presence.ts';
-
-/** Acquires, says so on a line, and releases when its stdin ends. */
-const USER_PROGRAM = `
-  const { acquireEmbeddedPostgres } = await import(process.argv[1]);
-  const postgres = await acquireEmbeddedPostgres({
-    dataDir: process.argv[2],
-    onProgress: () => {},
-  });
-  console.log(JSON.stringify({ pid: postgres.pid, databaseUrl: postgres.databaseUrl }));
-  process.stdin.resume();
-  process.stdin.on('end', () => void postgres.release());
-`;
-const MODULE = new URL('../../src/db/embedded-postgres.ts', import.meta.url).href;
+import { EmbeddedUser, isAlive, killUsers } from './embedded-user.ts';
 
 let root: string;
 /** One cluster serves most tests, one after the other. */
 let dataDir: string;
-const children = new Set<ChildProcess>();
 const handles = new Set<EmbeddedPostgres>();
 
 beforeAll(async () => {
@@ -49,7 +32,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  for (const child of children) child.kill('SIGKILL');
+  await killUsers();
   // A failed test must not leave a server behind, nor keep the next one from stopping its own.
   await Promise.all([...handles].map((postgres) => postgres.release()));
   handles.clear();
@@ -68,39 +51,7 @@ async function acquire(directory = dataDir): Promise<EmbeddedPostgres> {
   return postgres;
 }
 
-function startUser(directory: string): ChildProcess & { stdout: NodeJS.ReadableStream } {
-  const child = spawn(
-    process.execPath,
-    ['--input-type=module', '--eval', USER_PROGRAM, MODULE, directory],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
-  children.add(child);
-  child.once('close', () => children.delete(child));
-  return child;
-}
-
-async function acquired(child: { stdout: NodeJS.ReadableStream }): Promise<{ pid: number }> {
-  const lines = createInterface({ input: child.stdout });
-  const [line]: unknown[] = await once(lines, 'line');
-  return JSON.parse(String(line)) as { pid: number };
-}
-
-async function endOf(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
-}
-
-/** A zombie is dead: whether somebody reaps it is up to pid 1 of the machine. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    const stat = existsSync('/proc/self/stat') ? readFileSync(`/proc/${pid}/stat`, 'latin1') : '';
-    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z');
-  } catch {
-    return false;
-  }
-}
-
-async function query(postgres: EmbeddedPostgres, text: string): Promise<unknown[]> {
+async function query(postgres: { databaseUrl: string }, text: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: postgres.databaseUrl });
   await client.connect();
   try {
@@ -168,10 +119,9 @@ describe('several users', () => {
     await first.release();
     expect(await query(second, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     // The first handle's end must not have taken the second one's registration with it.
-    const child = startUser(dataDir);
-    expect((await acquired(child)).pid).toBe(second.pid);
-    child.stdin?.end();
-    await endOf(child);
+    const user = new EmbeddedUser(dataDir);
+    expect((await user.acquired).pid).toBe(second.pid);
+    await user.stop();
     expect(await query(second, 'SELECT 2 AS two')).toEqual([{ two: 2 }]);
     await second.release();
     expect(isAlive(second.pid)).toBe(false);
@@ -179,35 +129,32 @@ describe('several users', () => {
 
   test('a second process keeps the server alive, and stops it as the last', async () => {
     const first = await acquire();
-    const child = startUser(dataDir);
-    expect((await acquired(child)).pid).toBe(first.pid);
+    const user = new EmbeddedUser(dataDir);
+    expect((await user.acquired).pid).toBe(first.pid);
     await first.release();
     expect(await query(first, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-    child.stdin?.end();
-    await endOf(child);
+    await user.stop();
     expect(isAlive(first.pid)).toBe(false);
   });
 
   test('processes that start together share one new cluster', async () => {
     const shared = join(root, 'together');
-    const started = [startUser(shared), startUser(shared)];
-    const [first, second] = await Promise.all(started.map(acquired));
+    const users = [new EmbeddedUser(shared), new EmbeddedUser(shared)];
+    const [first, second] = await Promise.all(users.map((user) => user.acquired));
     expect(first?.pid).toBe(second?.pid);
-    for (const child of started) child.stdin?.end();
-    await Promise.all(started.map(endOf));
+    await Promise.all(users.map((user) => user.stop()));
     expect(isAlive(first?.pid ?? 0)).toBe(false);
   });
 });
 
 describe('kill -9', () => {
   test('of the process: its server is adopted with its data, and stopped by the adopter', async () => {
-    const child = startUser(dataDir);
-    const { pid } = await acquired(child);
+    const user = new EmbeddedUser(dataDir);
+    const { pid } = await user.acquired;
     const witness = await acquire();
     await query(witness, `CREATE TABLE kept AS SELECT 'before the kill' AS what`);
     await witness.release();
-    child.kill('SIGKILL');
-    await endOf(child);
+    await user.kill();
     expect(isAlive(pid)).toBe(true);
 
     const adopter = await acquire();
@@ -217,12 +164,13 @@ describe('kill -9', () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test('of the postmaster: acquiring again recovers, at the same address', async () => {
+  test('of the postmaster: acquiring recovers, at the same address', async () => {
     const before = await acquire();
+    const { pid } = before;
     await query(before, `CREATE TABLE committed AS SELECT 1 AS one`);
-    process.kill(before.pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
     const after = await acquire();
-    expect(after.pid).not.toBe(before.pid);
+    expect(after.pid).not.toBe(pid);
     expect(after.databaseUrl).toBe(before.databaseUrl);
     expect(await query(after, 'SELECT one FROM committed')).toEqual([{ one: 1 }]);
     await before.release();
@@ -245,7 +193,7 @@ describe('kill -9', () => {
 
   test('during initdb: the next start trusts nothing of it', async () => {
     const interrupted = join(root, 'interrupted');
-    const child = startUser(interrupted);
+    const user = new EmbeddedUser(interrupted);
     await vi.waitUntil(
       async () => {
         const names = await readdir(interrupted).catch(() => []);
@@ -254,8 +202,7 @@ describe('kill -9', () => {
       },
       { timeout: 10_000, interval: 2 },
     );
-    child.kill('SIGKILL');
-    await endOf(child);
+    await user.kill();
     expect(existsSync(join(interrupted, 'postgres'))).toBe(false);
     const postgres = await acquire(interrupted);
     expect(await query(postgres, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
@@ -277,10 +224,9 @@ describe('kill -9', () => {
  */
 describe('a server that cannot be seen from here', () => {
   test('is known to live as long as it does, whoever started it', async () => {
-    const child = startUser(dataDir);
-    await acquired(child);
-    child.kill('SIGKILL');
-    await endOf(child);
+    const user = new EmbeddedUser(dataDir);
+    await user.acquired;
+    await user.kill();
     expect(await isPresent(dataDir)).toBe(true);
     const adopter = await acquire();
     await adopter.release();
@@ -288,7 +234,10 @@ describe('a server that cannot be seen from here', () => {
   });
 
   test('is known to live as long as its last process does', async () => {
-    const postgres = await acquire();
+    const user = new EmbeddedUser(dataDir);
+    const postgres = await user.acquired;
+    // Or it would start the next one.
+    await user.kill();
     const client = new pg.Client({ connectionString: postgres.databaseUrl });
     client.on('error', () => undefined);
     await client.connect();
@@ -304,7 +253,6 @@ describe('a server that cannot be seen from here', () => {
     }
     await expect.poll(() => isPresent(dataDir)).toBe(false);
     await client.end().catch(() => undefined);
-    await postgres.release();
   });
 
   test('is never joined by a second one on the same cluster', async () => {

@@ -94,6 +94,33 @@ describe('findOrder', () => {
   });
 });
 
+describe('listEvents', () => {
+  test('tells each status that the order reached, from its placing on', async () => {
+    // The clock of who shipped it is behind.
+    await database.query(
+      /* sql */ `
+      INSERT INTO order_events (order_id, status, reason, author, created_at, owner_id, batch_no)
+      VALUES ($1, 'SHIPPING', NULL, NULL, timestamptz '2025-12-31T00:00:00.0019Z', 1, 2),
+             ($1, 'PAID', 'a\treason', $2, timestamptz '2026-01-01T00:01:00Z', 1, 3)`,
+      [orderId(3), userId(9)],
+    );
+    expect(await orders.listEvents(orderId(3))).toEqual([
+      { status: 'WAITING_PAYMENT', reason: null, createdAt: Date.UTC(2026, 0, 1, 0, 0, 0, 3) },
+      { status: 'PAID', reason: 'a\treason', createdAt: Date.UTC(2026, 0, 1, 0, 1) },
+      { status: 'SHIPPING', reason: null, createdAt: Date.UTC(2025, 11, 31, 0, 0, 0, 1) },
+    ]);
+  });
+
+  test('has the placing alone of an order that is as it was placed', async () => {
+    const events = await orders.listEvents(orderId(1));
+    expect(events.map(({ status }) => status)).toEqual(['WAITING_PAYMENT']);
+  });
+
+  test('is empty for an id that no committed order has', async () => {
+    expect(await orders.listEvents(orderId(404))).toEqual([]);
+  });
+});
+
 describe('listOrders', () => {
   test('lists only the orders of the customer, newest first, filtered by status', async () => {
     const all = await orders.listOrders(

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeBatch } from '../../src/db/batch-writer.ts';
 import { withClient } from '../../src/db/client.ts';
-import { findFence, releaseOwners } from '../../src/db/ownership.ts';
+import { findFence, releaseOwners, replaceOwner, takeOver } from '../../src/db/ownership.ts';
 import type { OwnerId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -58,6 +58,19 @@ function release(node: string, owners: readonly OwnerId[]): Promise<void> {
   return withClient(connection, (client) => releaseOwners(client, { node, owners }));
 }
 
+function replace(node: string, shard: number, former: OwnerId): ReturnType<typeof replaceOwner> {
+  const connection = { databaseUrl: database.url, applicationName: `replace-${shard}` };
+  return withClient(connection, (client) => replaceOwner(client, { node, shard, former }));
+}
+
+/** Which owner each partition has. */
+async function partitionOwners(): Promise<number[]> {
+  const rows = await database.query<{ owner_id: number }>(
+    'SELECT owner_id FROM partitions ORDER BY id',
+  );
+  return rows.map(({ owner_id }) => owner_id);
+}
+
 describe('a takeover (I5)', () => {
   it('gives every partition to the shard of its number', async () => {
     const { owners } = await claim(database, 'dealer', SHARDS);
@@ -100,6 +113,111 @@ describe('a takeover (I5)', () => {
     await claim(database, 'newest');
     // The first fence stands.
     expect(await fenceOf(former)).toBe('newer');
+  });
+});
+
+describe('the longest hold TTL', () => {
+  it('that any takeover ever named is remembered, since its orders may still be there', async () => {
+    const connection = { databaseUrl: database.url, applicationName: 'ttl' };
+    for (const holdTtlMs of [3_600_000_000, 1000]) {
+      await withClient(connection, (client) => takeOver(client, { node: 'ttl', shards: 1, holdTtlMs })); // prettier-ignore
+    }
+    const rows = await database.query<{ ms: number }>(
+      'SELECT (extract(epoch FROM hold_ttl_max) * 1000)::float8 AS ms FROM engine_settings',
+    );
+    expect(rows).toEqual([{ ms: 3_600_000_000 }]);
+  });
+});
+
+describe('a replacement of one owner (I5)', () => {
+  it('has exactly its partitions, and the other owners do not notice', async () => {
+    const { owners } = await claim(database, 'shop', SHARDS);
+    const [, former = 0 as OwnerId, other = 0 as OwnerId] = owners;
+    const before = await partitionOwners();
+    const session = await openSession(database, 'other');
+    const builder = new BatchBuilder(other, new Map([[productId, 100]]));
+
+    const replaced = await replace('shop', 1, former);
+    const owner = 'owner' in replaced ? replaced.owner : (0 as OwnerId);
+    expect(owner).toBeGreaterThan(Math.max(...owners));
+    expect(await partitionOwners()).toEqual(before.map((id) => (id === former ? owner : id)));
+    expect(await unfenced()).toEqual([owners[0], other, owner]);
+    expect(await fenceOf(former)).toBe('shop');
+    const rows = await database.query('SELECT node, shard FROM owners WHERE id = $1', [owner]);
+    expect(rows).toEqual([{ node: 'shop', shard: 1 }]);
+    await writeBatch(session, builder.batch({}));
+    await session.end();
+  });
+
+  it('is refused once another node has fenced the owner, and says which', async () => {
+    const { owners: [former = 0 as OwnerId] } = await claim(database, 'older', SHARDS); // prettier-ignore
+    const { owners } = await claim(database, 'newer', SHARDS);
+    const before = await partitionOwners();
+    expect(await replace('older', 0, former)).toEqual({ fencedBy: 'newer' });
+    expect(await unfenced()).toEqual(owners);
+    expect(await partitionOwners()).toEqual(before);
+  });
+
+  it('is refused after the node has released its owners, and of an owner that is not its', async () => {
+    const { owners } = await claim(database, 'leaver');
+    const [former = 0 as OwnerId] = owners;
+    await expect(replace('stranger', 0, former)).rejects.toThrow('of node stranger');
+    await expect(replace('leaver', 1, former)).rejects.toThrow('is not of shard 1');
+    expect(await unfenced()).toEqual(owners);
+    await release('leaver', owners);
+    expect(await replace('leaver', 0, former)).toEqual({ fencedBy: 'leaver' });
+    expect(await unfenced()).toEqual([]);
+  });
+
+  it('that is repeated because its answer was lost leaves one owner, and never the same', async () => {
+    const { owners: [former = 0 as OwnerId] } = await claim(database, 'deaf'); // prettier-ignore
+    const unheard = await replace('deaf', 0, former);
+    const heard = await replace('deaf', 0, former);
+    const owner = 'owner' in heard ? heard.owner : (0 as OwnerId);
+    expect(unheard).not.toEqual(heard);
+    expect(await unfenced()).toEqual([owner]);
+    expect([...(await holdings())]).toEqual([[owner, 256]]);
+    await claim(database, 'newest');
+    expect(await replace('deaf', 0, former)).toEqual({ fencedBy: 'newest' });
+  });
+
+  it('waits a little for the last batch of the dead thread, then ends it', async () => {
+    const { owners: [former = 0 as OwnerId] } = await claim(database, 'dead'); // prettier-ignore
+    const session = await openSession(database, 'dead');
+    const builder = new BatchBuilder(former, new Map([[productId, 200]]));
+    const holder = await openPlain(database);
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM products WHERE id = $1 FOR UPDATE', [productId]);
+    const before = await countRows(database);
+    const end = writeBatch(session, builder.batch({ orders: [builder.order({ lines: [[productId, 1]] })] })); // prettier-ignore
+    end.catch(() => undefined);
+    await until('the batch waits', async () => (await waitingForLock(database, 'dead')) === 1);
+    const started = performance.now();
+    expect(await replace('dead', 0, former)).toHaveProperty('owner');
+    expect(performance.now() - started).toBeLessThan(1000);
+    await expect(end).rejects.toMatchObject({ code: '57P01' });
+    await holder.query('ROLLBACK');
+    expect(await countRows(database)).toEqual(before);
+    await Promise.all([session, holder].map((client) => client.end()));
+  });
+
+  it(`and a takeover at once leave one set of unfenced owners (${ROUNDS} rounds)`, async () => {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { owners } = await claim(database, `first-${round}`, SHARDS);
+      const [a = 0 as OwnerId, b = 0 as OwnerId] = owners;
+      const [replacedA, replacedB, { owners: taken }] = await Promise.all([
+        replace(`first-${round}`, 0, a),
+        replace(`first-${round}`, 1, b),
+        claim(database, `second-${round}`, SHARDS),
+      ]);
+      expect(await unfenced()).toEqual(taken);
+      expect([...(await holdings()).keys()]).toEqual(taken);
+      for (const replaced of [replacedA, replacedB]) {
+        // Before the takeover it was fenced in its turn; after it, it was refused.
+        const by = 'fencedBy' in replaced ? replaced.fencedBy : await fenceOf(replaced.owner);
+        expect(by).toBe(`second-${round}`);
+      }
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import pg from 'pg';
 import { applySchema } from '../../src/db/schema.ts';
+import { ORDER_STATUSES } from '../../src/domain/order.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
@@ -132,6 +133,18 @@ describe('the schema', () => {
     }>(/* sql */ `SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint
                   WHERE contype = 'c' AND conrelid = 'products'::regclass`);
     expect(rows.map((row) => row.definition)).toContain('CHECK ((stock >= 0))');
+  });
+
+  test('the order of the statuses is that in which an order can reach them', async () => {
+    const rows = await database.query<{ status: string }>(
+      'SELECT unnest(enum_range(NULL::order_status)) AS status',
+    );
+    expect(rows.map(({ status }) => status)).toEqual(ORDER_STATUSES);
+  });
+
+  test('there is one longest hold', async () => {
+    const second = `INSERT INTO engine_settings (hold_ttl_max) VALUES ('1 hour')`;
+    await expect(database.query(second)).rejects.toMatchObject({ code: '23505' });
   });
 
   test('no index of products holds a column that a sale changes', async () => {

@@ -1,7 +1,12 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeBatch } from '../../src/db/batch-writer.ts';
-import { findEffects, readNewestOrders, readProducts } from '../../src/db/shard-reader.ts';
+import {
+  findEffects,
+  findOrdersOf,
+  readNewestOrders,
+  readProducts,
+} from '../../src/db/shard-reader.ts';
 import type { StoredOrder } from '../../src/db/shard-reader.ts';
 import type { OwnerId, PartitionId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -133,6 +138,32 @@ describe('effects by id', () => {
     ]);
     expect(await findEffects(session, [])).toEqual([]);
   });
+
+  it('are status changes that took place, known by their hash alone', async () => {
+    const order = builder.order({ lines: [[inOne, 1]] });
+    await writeBatch(session, builder.batch({ orders: [order] }));
+    const { id: orderId } = order.command;
+    const cancel = builder.status({ orderId, to: 'CANCELLED', key: newOrderId() });
+    const late = builder.status({ orderId, to: 'PAID', key: newOrderId() });
+    await writeBatch(session, builder.batch({ statusChanges: [cancel] }));
+    await writeBatch(session, builder.batch({ statusChanges: [late] }));
+    const effects = await findEffects(session, [cancel.key?.id ?? '', late.key?.id ?? '']);
+    expect(effects).toEqual([{ kind: 'status-change', ...cancel.key }]);
+  });
+});
+
+describe('orders of an owner', () => {
+  it('are those that it committed, whatever became of them', async () => {
+    const next = new BatchBuilder(((builder.ownerId as number) + 1000) as OwnerId);
+    const [mine, cancelled, unknown] = [builder.order({ lines: [[inOne, 1]] }), builder.order({ lines: [[inOne, 1]] }), newOrderId()]; // prettier-ignore
+    await writeBatch(session, builder.batch({ orders: [mine, cancelled] }));
+    const ids = [unknown, cancelled.command.id, mine.command.id];
+    const change = builder.status({ orderId: cancelled.command.id, to: 'CANCELLED' });
+    await writeBatch(session, builder.batch({ statusChanges: [change] }));
+    const found = await findOrdersOf(session, builder.ownerId, ids);
+    expect(found.toSorted()).toEqual(ids.slice(1).toSorted());
+    expect(await findOrdersOf(session, next.ownerId, ids)).toEqual([]);
+  });
 });
 
 describe('products', () => {
@@ -142,8 +173,9 @@ describe('products', () => {
                   WHERE id = $1`,
       [inTwo, new Date(NOW), new Date(NOW + 1)],
     );
-    const [row] = await database.query<{ stock: number; sequence: number }>(
-      'SELECT stock::integer, sequence::integer FROM products WHERE id = $1',
+    const [row] = await database.query<Record<'stock' | 'stockVersion' | 'sequence', number>>(
+      /* sql */ `SELECT stock::integer, stock_version::integer AS "stockVersion", sequence::integer
+                   FROM products WHERE id = $1`,
       [inTwo],
     );
     const missing = productOf('ffffffff-0000-7000-8000-000000000000');

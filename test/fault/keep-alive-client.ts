@@ -6,12 +6,11 @@ import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { tokenOf } from '../support/server.ts';
+import type { Answered } from '../support/shop.ts';
 import { until } from '../support/until.ts';
+import type { Items } from './journal.ts';
 
-export interface KeptAnswer {
-  readonly status: number | undefined;
-  readonly code: unknown;
-}
+export type KeptAnswer = Pick<Answered, 'status' | 'body'>;
 
 export class KeepAliveClient {
   readonly #agent = new Agent({ keepAlive: true });
@@ -22,7 +21,7 @@ export class KeepAliveClient {
   }
 
   /** Sends one order of a new customer; resolves when the system has it, with what will be answered. */
-  async send(productId: string): Promise<{ readonly answer: Promise<KeptAnswer> }> {
+  async send(items: Items): Promise<{ readonly answer: Promise<KeptAnswer> }> {
     const outgoing = request(this.#url, {
       method: 'POST',
       agent: this.#agent,
@@ -32,13 +31,14 @@ export class KeepAliveClient {
       },
     });
     const answer = once(outgoing, 'response').then(async ([response]: IncomingMessage[]) => {
-      if (response === undefined) throw new Error('no response');
-      const body = JSON.parse(await text(response)) as { readonly code?: unknown };
-      return { status: response.statusCode, code: body.code };
+      if (response?.statusCode === undefined) throw new Error('no response');
+      const body = JSON.parse(await text(response)) as Record<string, unknown>;
+      return { status: response.statusCode, body };
     });
     answer.catch(() => undefined);
     const sent = once(outgoing, 'finish');
-    outgoing.end(JSON.stringify({ items: [{ product_id: productId, quantity: 1 }] }));
+    const lines = items.map(([product_id, quantity]) => ({ product_id, quantity }));
+    outgoing.end(JSON.stringify({ items: lines }));
     await sent;
     return { answer };
   }
@@ -49,19 +49,20 @@ export class KeepAliveClient {
 }
 
 /**
- * Waits until the server has accepted `count` connections and read all that was sent to them.
+ * Waits until the server has accepted `count` connections and read all that was sent to it.
  * Source: proc(5), /proc/net/tcp: local address, state 01 = established, queues, inode.
  */
 export async function untilRead(serverUrl: string, count: number): Promise<void> {
   const port = Number(new URL(serverUrl).port).toString(16).toUpperCase().padStart(4, '0');
   await until(`${count} requests were read`, () => {
     const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1);
-    const read = rows
+    const connections = rows
       .map((row) => row.trim().split(/\s+/))
-      .filter(([, local, , state, queues, , , , , inode]) => {
-        const received = queues?.split(':')[1];
-        return local?.endsWith(`:${port}`) === true && state === '01' && inode !== '0' && received === '00000000'; // prettier-ignore
-      });
-    return read.length >= count;
+      .filter(([, local, , state]) => local?.endsWith(`:${port}`) === true && state === '01');
+    const read = connections.filter(([, , , , queues, , , , , inode]) => {
+      const received = queues?.split(':')[1];
+      return inode !== '0' && received === '00000000';
+    });
+    return read.length === connections.length && read.length >= count;
   });
 }

@@ -46,7 +46,7 @@ describe('an address that leads nowhere', () => {
 describe('health', () => {
   test('is alive whatever else is wrong', async () => {
     const app = new TestApp();
-    app.ready = false;
+    app.notReady = 'starting';
     const response = await app.get('/health/live');
     expect(response.statusCode).toBe(200);
     expect(response.json()).toEqual({ status: 'live' });
@@ -55,9 +55,13 @@ describe('health', () => {
   test('is ready, or says why not', async () => {
     const app = new TestApp();
     expect((await app.get('/health/ready')).json()).toEqual({ status: 'ready' });
-    app.ready = false;
-    const body = expectProblem(await app.get('/health/ready'), 'not-ready');
-    expect(body.reason).toBe('shard 1 is loading');
+    for (const reason of ['shard 1 is loading', 'PostgreSQL cannot be reached']) {
+      app.notReady = reason;
+      const body = expectProblem(await app.get('/health/ready'), 'not-ready');
+      expect(body.reason).toBe(reason);
+    }
+    app.notReady = null;
+    expect((await app.get('/health/ready')).statusCode).toBe(200);
   });
 });
 

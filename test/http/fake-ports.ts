@@ -5,11 +5,16 @@ import { pino } from 'pino';
 
 import { parseOrderId, parseProductId, parseUserId } from '../../src/domain/ids.ts';
 import type { OrderId, ProductId, UserId } from '../../src/domain/ids.ts';
-import type { Order } from '../../src/domain/order.ts';
-import type { ChangeStockOutcome, PlaceOrderOutcome } from '../../src/domain/outcome.ts';
+import type { Order, OrderEvent } from '../../src/domain/order.ts';
+import type {
+  ChangeStatusOutcome,
+  ChangeStockOutcome,
+  PlaceOrderOutcome,
+} from '../../src/domain/outcome.ts';
 import type {
   Accounts,
   Catalogue,
+  ChangeStatus,
   ChangeStock,
   Credentials,
   Cursor,
@@ -89,8 +94,10 @@ export function makeOrder(n: number, changes: Partial<Order> = {}): Order {
 class FakeGateway implements OrderGateway {
   readonly placed: PlaceOrder[] = [];
   readonly changed: ChangeStock[] = [];
+  readonly statusChanges: ChangeStatus[] = [];
   placeOutcome: PlaceOrderOutcome = { type: 'accepted', replayed: false, order: makeOrder(1) };
   stockOutcome: ChangeStockOutcome = { type: 'changed', replayed: false, available: 15 };
+  statusOutcome: ChangeStatusOutcome = { type: 'changed', replayed: false };
   /** An order waits for it. */
   gate: () => Promise<void> = async () => {};
 
@@ -110,6 +117,11 @@ class FakeGateway implements OrderGateway {
   async changeStock(request: ChangeStock): Promise<ChangeStockOutcome> {
     this.changed.push(request);
     return this.stockOutcome;
+  }
+
+  async changeStatus(request: ChangeStatus): Promise<ChangeStatusOutcome> {
+    this.statusChanges.push(request);
+    return this.statusOutcome;
   }
 }
 
@@ -132,9 +144,14 @@ function pageOf<T extends Dated>(rows: readonly T[], page: PageRequest): Page<T>
 
 class FakeOrders implements OrderReader {
   readonly rows: Order[] = [];
+  readonly events = new Map<string, readonly OrderEvent[]>();
 
   async findOrder(id: OrderId): Promise<Order | undefined> {
     return this.rows.find((order) => order.id === id);
+  }
+
+  async listEvents(id: OrderId): Promise<readonly OrderEvent[]> {
+    return this.events.get(id) ?? [];
   }
 
   async listOrders(
@@ -233,7 +250,8 @@ export class TestApp {
   readonly passwords = new FakePasswords();
   readonly log: LogLine[] = [];
   now = NOW;
-  ready = true;
+  /** Why the service is not ready. */
+  notReady: string | null = null;
   readonly app: Promise<FastifyInstance>;
 
   constructor(changes: Partial<AppDeps> = {}) {
@@ -247,7 +265,7 @@ export class TestApp {
       passwords,
       readiness: {
         check: () =>
-          this.ready ? { ready: true } : { ready: false, reason: 'shard 1 is loading' },
+          this.notReady === null ? { ready: true } : { ready: false, reason: this.notReady },
       },
       logger: pino({ level: 'debug' }, { write }),
       settings: {

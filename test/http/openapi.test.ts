@@ -7,7 +7,10 @@ interface Operation {
   readonly operationId: string;
   readonly security: Record<string, string[]>[];
   readonly parameters?: { readonly name: string; readonly in: string }[];
-  readonly requestBody?: { readonly content: Record<string, { schema: object }> };
+  readonly requestBody?: {
+    readonly required: boolean;
+    readonly content: Record<string, { schema: object }>;
+  };
   readonly responses: Record<
     string,
     { readonly description: string; readonly content?: Record<string, { schema: object }> }
@@ -96,7 +99,7 @@ describe('/openapi.json', () => {
       const named = [...name.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       expect(inPath.map((parameter) => parameter.name)).toEqual(named);
     }
-    for (const name of ['POST /orders', 'POST /products/{id}/stock']) {
+    for (const name of ['POST /orders', 'POST /orders/{id}/cancel', 'POST /products/{id}/stock']) {
       const operation = operations.get(name);
       expect(operation?.security).toEqual([{ bearer: [] }]);
       expect(operation?.parameters).toContainEqual(
@@ -109,6 +112,16 @@ describe('/openapi.json', () => {
     expect(operations.get('GET /products')?.security).toEqual([{ bearer: [] }, {}]);
     expect(operations.get('POST /users/login')?.security).toEqual([]);
   });
+});
+
+test('a body is required unless the route can do without (POST /orders/{id}/cancel)', async () => {
+  const bodies = operationsOf(await readDocument()).flatMap(([name, { requestBody }]) =>
+    requestBody === undefined ? [] : [{ name, required: requestBody.required }],
+  );
+  expect(bodies).toContainEqual({ name: 'POST /orders', required: true });
+  expect(bodies.filter(({ required }) => !required)).toEqual([
+    { name: 'POST /orders/{id}/cancel', required: false },
+  ]);
 });
 
 describe('the pages', () => {

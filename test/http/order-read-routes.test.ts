@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { AppError } from '../../src/domain/errors.ts';
 import { expectInvalid, expectProblem } from './expect-problem.ts';
-import { ADMIN, makeOrder, orderId, STRANGER, TestApp } from './fake-ports.ts';
+import { ADMIN, CUSTOMER, makeOrder, NOW, orderId, STRANGER, TestApp } from './fake-ports.ts';
 
 function setUp() {
   const app = new TestApp();
@@ -36,15 +36,52 @@ describe('GET /orders/{id}', () => {
 
   test('says that your order is not settled yet, and shows it as soon as it is there', async () => {
     const app = setUp();
-    app.gateway.unsettled.set(orderId(1), app.orders.rows[0]?.userId ?? STRANGER);
-    app.gateway.unsettled.set(orderId(98), app.orders.rows[0]?.userId ?? STRANGER);
+    app.gateway.unsettled.set(orderId(1), CUSTOMER);
+    app.gateway.unsettled.set(orderId(98), CUSTOMER);
     app.gateway.unsettled.set(orderId(99), STRANGER);
     const unsettled = await app.get(`/orders/${orderId(98)}`, app.customer);
     expect(expectProblem(unsettled, 'outcome-unknown')).toMatchObject({ order_id: orderId(98) });
     const theirs = await app.get(`/orders/${orderId(99)}`, app.customer);
     expectProblem(theirs, 'order-not-found');
+    const asAdmin = await app.get(`/orders/${orderId(99)}`, app.bearer(ADMIN, 'admin'));
+    expect(expectProblem(asAdmin, 'outcome-unknown')).toMatchObject({ order_id: orderId(99) });
     const there = await app.get(`/orders/${orderId(1)}`, app.customer);
     expect(there.statusCode).toBe(200);
+  });
+
+  test('says of no order that it is not there before it can know (I8)', async () => {
+    const app = setUp();
+    app.notReady = 'taking over';
+    for (const n of [4, 99]) {
+      const response = await app.get(`/orders/${orderId(n)}`, app.customer);
+      expect(expectProblem(response, 'outcome-unknown')).toMatchObject({ order_id: orderId(n) });
+    }
+    expect((await app.get(`/orders/${orderId(1)}`, app.customer)).statusCode).toBe(200);
+    app.notReady = null;
+    const response = await app.get(`/orders/${orderId(99)}`, app.customer);
+    expectProblem(response, 'order-not-found');
+  });
+
+  test('a read that the service became ready during proves nothing (I8)', async () => {
+    const app = setUp();
+    app.notReady = 'taking over';
+    app.orders.findOrder = async () => {
+      app.notReady = null;
+      return undefined;
+    };
+    const response = await app.get(`/orders/${orderId(99)}`, app.customer);
+    expectProblem(response, 'outcome-unknown');
+  });
+
+  test('nor does a read that the order was settled during (I8)', async () => {
+    const app = setUp();
+    app.gateway.unsettled.set(orderId(99), CUSTOMER);
+    app.orders.findOrder = async () => {
+      app.gateway.unsettled.clear();
+      return undefined;
+    };
+    const response = await app.get(`/orders/${orderId(99)}`, app.customer);
+    expectProblem(response, 'outcome-unknown');
   });
 
   test('shows every order to an admin', async () => {
@@ -69,6 +106,50 @@ describe('GET /orders/{id}', () => {
     expect(response.body).not.toContain('ECONNREFUSED');
     expect(app.log).toContainEqual(expect.objectContaining({ level: 40, route: '/orders/:id' }));
     expect(JSON.stringify(app.log)).toContain('ECONNREFUSED');
+  });
+});
+
+describe('GET /orders/{id}/events', () => {
+  function withEvents() {
+    const app = setUp();
+    app.orders.events.set(orderId(1), [
+      { status: 'WAITING_PAYMENT', reason: null, createdAt: NOW },
+      { status: 'CANCELLED', reason: 'too late', createdAt: NOW + 1 },
+    ]);
+    return app;
+  }
+
+  test('shows what happened to your order, oldest first, and to an admin of every order', async () => {
+    const app = withEvents();
+    for (const token of [app.customer, app.bearer(ADMIN, 'admin')]) {
+      const response = await app.get(`/orders/${orderId(1)}/events`, token);
+      expect(response.statusCode).toBe(200);
+      expect(response.json()).toStrictEqual({
+        items: [
+          { status: 'WAITING_PAYMENT', reason: null, created_at: '2030-01-02T03:04:05.678Z' },
+          { status: 'CANCELLED', reason: 'too late', created_at: '2030-01-02T03:04:05.679Z' },
+        ],
+        next_cursor: null,
+      });
+    }
+  });
+
+  test('of an order that is not there for you are 404, and 503 until that is known', async () => {
+    const app = withEvents();
+    const stranger = app.bearer(STRANGER, 'customer');
+    expectProblem(await app.get(`/orders/${orderId(1)}/events`, stranger), 'order-not-found');
+    expectProblem(await app.get(`/orders/${orderId(99)}/events`, stranger), 'order-not-found');
+    app.gateway.unsettled.set(orderId(99), STRANGER);
+    const unsettled = await app.get(`/orders/${orderId(99)}/events`, stranger);
+    expect(expectProblem(unsettled, 'outcome-unknown').order_id).toBe(orderId(99));
+    app.notReady = 'starting';
+    const unready = await app.get(`/orders/${orderId(98)}/events`, app.customer);
+    expect(expectProblem(unready, 'outcome-unknown').order_id).toBe(orderId(98));
+  });
+
+  test('refuse a malformed id', async () => {
+    const app = withEvents();
+    expect(expectInvalid(await app.get('/orders/x/events', app.customer))).toEqual(['params.id']);
   });
 });
 

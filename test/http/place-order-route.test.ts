@@ -188,8 +188,4 @@ describe('every other outcome has its answer (I8)', () => {
   test('a key of another request', async () => {
     expectProblem(await answerTo({ type: 'key-reused' }), 'idempotency-key-reused');
   });
-
-  test('lines that cannot be ordered together yet', async () => {
-    expectProblem(await answerTo({ type: 'several-shards' }), 'several-shards');
-  });
 });

@@ -154,27 +154,18 @@ describe('one key', () => {
   });
 });
 
-describe('orders over several shards', () => {
-  it('are refused with 501 until they can be all or nothing (I4)', async () => {
-    const ids = productIds(14).slice(12);
-    await makeProducts(database, { ids, stock: 10 });
-    server = await ServerProcess.start({ databaseUrl: database.url });
-    const order = { items: ids.map((id) => [id, 1] as const) };
-    const answer = await new Customer().order(server.url, order);
-    expect(answer).toMatchObject({ status: 501, body: { code: 'several-shards' } });
-  });
-
-  it('take all lines or none when one shard owns them all', async () => {
-    const ids = [...productIds(17).slice(16), ...productIds(21).slice(20)];
+describe('an order of several products', () => {
+  it.each([
+    ['one shard owns them all', [16, 20]],
+    ['two shards own them', [12, 13]],
+    ['four shards own them', [24, 25, 26, 27]],
+  ])('takes all lines or none when %s (I4)', async (_, numbers) => {
+    const ids = productIds(28).filter((_, n) => numbers.includes(n));
     await makeProducts(database, { ids, stock: 5 });
     server = await ServerProcess.start({ databaseUrl: database.url });
-    const [a = '', b = ''] = ids;
+    const items = ids.map((id) => [id, 1] as const);
     const answers = await Promise.all(
-      Array.from(
-        { length: 20 },
-        () =>
-        new Customer().order(server.url, { items: [[a, 1], [b, 1]] }), // prettier-ignore
-      ),
+      Array.from({ length: 20 }, () => new Customer().order(server.url, { items })),
     );
     expect(count(answers)).toEqual({ '201': 5, '409 out-of-stock': 15 });
   });

@@ -69,21 +69,26 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   await withRoot((client) => client.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE_DATABASE}`));
   const url = new URL(inject('postgresRootUrl'));
   url.pathname = `/${name}`;
-  const pool = new pg.Pool({
-    connectionString: url.href,
-    max: POOL_MAX,
-    application_name: 'test',
-  });
+  const database = openTestDatabase(url.href);
+  return {
+    ...database,
+    close: async () => {
+      await database.close();
+      await assertNoConnections(name);
+    },
+  };
+}
+
+/** One that is there already, on whatever server; `close` ends the pool and looks for no leaks. */
+export function openTestDatabase(url: string): TestDatabase {
+  const pool = new pg.Pool({ connectionString: url, max: POOL_MAX, application_name: 'test' });
   // A test may kill its own connections; the next query says so, the idle one need not.
   pool.on('error', () => undefined);
   return {
-    url: url.href,
+    url,
     pool,
     query: async <Row extends QueryResultRow>(text: string, values: readonly unknown[] = []) =>
       (await pool.query<Row>(text, [...values])).rows,
-    close: async () => {
-      await pool.end();
-      await assertNoConnections(name);
-    },
+    close: () => pool.end(),
   };
 }

@@ -5,6 +5,7 @@ import { runAudit } from '../../src/db/audit.ts';
 import { withClient } from '../../src/db/client.ts';
 import type { TestDatabase } from './database.ts';
 import { tokenOf } from './server.ts';
+import { until } from './until.ts';
 
 export const MERCHANT_ID = '00000000-0000-7000-8000-00000000beef';
 
@@ -79,6 +80,12 @@ export class Customer {
     const headers = { authorization: `Bearer ${this.#token}` };
     return answered(await fetch(`${serverUrl}/orders/${orderId}`, { headers }));
   }
+
+  async cancel(serverUrl: string, orderId: string): Promise<Answered> {
+    const headers = { authorization: `Bearer ${this.#token}` };
+    const url = `${serverUrl}/orders/${orderId}/cancel`;
+    return answered(await fetch(url, { method: 'POST', headers }));
+  }
 }
 
 async function answered(response: Response): Promise<Answered> {
@@ -103,6 +110,44 @@ export async function restock(
   });
   await response.arrayBuffer();
   return response.status;
+}
+
+/** Units in stock that are committed, in the order of the ids. */
+export async function stocksOf(
+  database: TestDatabase,
+  ids: readonly string[],
+): Promise<readonly number[]> {
+  const rows = await database.query<{ stock: number }>(
+    /* sql */ `SELECT stock::integer FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (id, place)
+                 JOIN products USING (id) ORDER BY place`,
+    [ids],
+  );
+  return rows.map(({ stock }) => stock);
+}
+
+/**
+ * One order takes all that is left of each product and the next finds nothing: no unit is held for
+ * an order that is over, and none is promised that is not there (I1, I10).
+ */
+export async function expectSellsOut(
+  serverUrl: string,
+  { database, ids }: { readonly database: TestDatabase; readonly ids: readonly string[] },
+): Promise<void> {
+  await Promise.all(
+    ids.map((id) =>
+      until(`all that is left of ${id} can be bought`, async () => {
+        const [left = 0] = await stocksOf(database, [id]);
+        if (left === 0) return true;
+        const { status } = await new Customer().order(serverUrl, { items: [[id, left]] });
+        return status === 201;
+      }),
+    ),
+  );
+  expect(await stocksOf(database, ids)).toEqual(ids.map(() => 0));
+  const more = await Promise.all(
+    ids.map((id) => new Customer().order(serverUrl, { items: [[id, 1]] })),
+  );
+  expect(more.map(({ body }) => body['code'])).toEqual(ids.map(() => 'out-of-stock'));
 }
 
 /** Every promise that the rows can prove holds. */

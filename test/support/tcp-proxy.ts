@@ -1,6 +1,7 @@
 /**
- * A TCP proxy before the PostgreSQL of the tests, for connections that are cut without a word: no
- * reset, no end, just nothing any more, as a firewall or a dead switch does it.
+ * A TCP proxy before the PostgreSQL of the tests, for connections that are cut: without a word (no
+ * reset, no end, just nothing any more, as a firewall or a dead switch does it), or so that the
+ * answer to a batch is lost.
  */
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -9,18 +10,26 @@ import type { Server, Socket } from 'node:net';
 /** Marks the message that carries a batch. */
 const COMMIT_MARK = 'merge_batch(';
 
+/**
+ * What happens to the connection that sends the next batch. `silent`: the batch never arrives, and
+ * nobody is told. `sent`: it arrives, and the client is cut off at once. `answered`: the client is
+ * cut off when PostgreSQL answers it.
+ */
+export type Cut = 'silent' | 'sent' | 'answered';
+
+interface State {
+  next: Cut | null;
+  cuts: number;
+}
+
 export class TcpProxy {
   /** Leads to the same database through the proxy. */
   readonly databaseUrl: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #state: { silenceNext: boolean; silenced: number };
+  readonly #state: State;
 
-  private constructor(
-    server: Server,
-    databaseUrl: string,
-    state: { silenceNext: boolean; silenced: number },
-  ) {
+  private constructor(server: Server, databaseUrl: string, state: State) {
     this.#server = server;
     this.databaseUrl = databaseUrl;
     this.#state = state;
@@ -30,7 +39,7 @@ export class TcpProxy {
   static async start(databaseUrl: string): Promise<TcpProxy> {
     const url = new URL(databaseUrl);
     const path = `${decodeURIComponent(url.hostname)}/.s.PGSQL.${url.port}`;
-    const state = { silenceNext: false, silenced: 0 };
+    const state: State = { next: null, cuts: 0 };
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -43,14 +52,13 @@ export class TcpProxy {
     return proxy;
   }
 
-  /** Connections that fell silent. */
-  get silenced(): number {
-    return this.#state.silenced;
+  /** Connections that were cut. */
+  get cuts(): number {
+    return this.#state.cuts;
   }
 
-  /** The connection that sends the next batch falls silent, and the batch never arrives. */
-  silenceNextCommit(): void {
-    this.#state.silenceNext = true;
+  cutNextCommit(cut: Cut): void {
+    this.#state.next = cut;
   }
 
   async close(): Promise<void> {
@@ -60,25 +68,27 @@ export class TcpProxy {
   }
 
   #forward(client: Socket, server: Socket): void {
-    let silent = false;
+    let cut: Cut | null = null;
     for (const socket of [client, server]) {
       this.#sockets.add(socket);
       socket.on('error', () => undefined);
     }
     client.on('data', (chunk) => {
-      if (this.#state.silenceNext && chunk.includes(COMMIT_MARK)) {
-        this.#state.silenceNext = false;
-        this.#state.silenced += 1;
-        silent = true;
+      if (this.#state.next !== null && chunk.includes(COMMIT_MARK)) {
+        cut = this.#state.next;
+        this.#state.next = null;
+        this.#state.cuts += 1;
       }
-      if (!silent) server.write(chunk);
+      if (cut !== 'silent') server.write(chunk, () => cut === 'sent' && client.destroy());
     });
     server.on('data', (chunk) => {
-      if (!silent) client.write(chunk);
+      if (cut === null) client.write(chunk);
+      else if (cut === 'answered') client.destroy();
     });
-    client.on('close', () => server.destroy());
+    // What was written to PostgreSQL still arrives there.
+    client.on('close', () => server.end());
     server.on('close', () => {
-      if (!silent) client.destroy();
+      if (cut !== 'silent') client.destroy();
     });
   }
 }

@@ -1,116 +1,23 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises';
-import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
-import type { MessagePort } from 'node:worker_threads';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseProductId, parseUserId } from '../../src/domain/ids.ts';
-import type { ProductId, UserId } from '../../src/domain/ids.ts';
-import type { ChangeStock, PlaceOrder } from '../../src/domain/ports.ts';
-import type { Answer, Command, ToRouter, ToShard } from '../../src/domain/wire.ts';
+import { describe, expect, it } from 'vitest';
+import type { Answer } from '../../src/domain/wire.ts';
 import { effectId } from '../../src/workers/request-identity.ts';
 import { Router } from '../../src/workers/router.ts';
-import type { RouterOptions } from '../../src/workers/router.ts';
-
-const SHARDS = 2;
-const PATIENT: RouterOptions = { requestTimeoutMs: 10_000, waitingMax: 1000 };
-
-const customer = userId('0b9e1f5c-6a52-4c7e-9d37-3f3a4d5b6c70');
-/** Owned by shard 0, and by shard 1. */
-const even = productId('00000000-0000-7000-8000-000000000002');
-const even2 = productId('00000000-0000-7000-8000-000000000004');
-const odd = productId('00000000-0000-7000-8000-000000000001');
-
-function userId(text: string): UserId {
-  const id = parseUserId(text);
-  if (id === undefined) throw new Error(`${text} is no user id`);
-  return id;
-}
-
-function productId(text: string): ProductId {
-  const id = parseProductId(text);
-  if (id === undefined) throw new Error(`${text} is no product id`);
-  return id;
-}
-
-function order(overrides: Partial<PlaceOrder> = {}): PlaceOrder {
-  return {
-    userId: customer,
-    idempotencyKey: null,
-    lines: [{ productId: even, quantity: 1 }],
-    reference: null,
-    metadata: null,
-    traceparent: null,
-    ...overrides,
-  };
-}
-
-function change(overrides: Partial<ChangeStock> = {}): ChangeStock {
-  return {
-    author: customer,
-    idempotencyKey: null,
-    productId: even,
-    delta: 5,
-    reason: 'delivery',
-    traceparent: null,
-    ...overrides,
-  };
-}
-
-let channels: readonly MessageChannel[];
-
-beforeEach(() => {
-  channels = Array.from({ length: SHARDS }, () => new MessageChannel());
-});
-
-afterEach(() => {
-  for (const { port1, port2 } of channels) {
-    port1.close();
-    port2.close();
-  }
-});
-
-function openRouter(options: Partial<RouterOptions> = {}): Router {
-  const router = new Router({ ...PATIENT, ...options });
-  router.open(channels.map(({ port1 }) => port1));
-  return router;
-}
-
-function shardPort(shard: number): MessagePort {
-  const channel = channels[shard];
-  if (channel === undefined) throw new Error(`there is no shard ${shard}`);
-  return channel.port2;
-}
-
-/** The groups that have been posted to a shard and not been received yet. */
-function groups(shard: number): (readonly Command[])[] {
-  const found: (readonly Command[])[] = [];
-  for (;;) {
-    const received: { readonly message: ToShard } | undefined = receiveMessageOnPort(
-      shardPort(shard),
-    );
-    if (received === undefined) return found;
-    if (received.message.type === 'commands') found.push(received.message.commands);
-  }
-}
-
-async function commandsAtEndOfTurn(shard: number): Promise<readonly Command[]> {
-  await endOfTurn();
-  return groups(shard).flat();
-}
-
-function answer(shard: number, answers: readonly Answer[]): void {
-  const message: ToRouter = { type: 'answers', answers };
-  shardPort(shard).postMessage(message);
-}
-
-function accepted(n: number, unitPrices: readonly number[] = [1000]): Answer {
-  const lines = unitPrices.map((unitPrice, i) => ({
-    name: `Product ${i}`,
-    unitPrice,
-    sequence: i + 1,
-  }));
-  const decided = { currency: 'USD', createdAt: 1, expiresAt: 2, lines };
-  return { n, type: 'accepted', replayed: false, order: decided };
-}
+import {
+  accepted,
+  answer,
+  cancel,
+  change,
+  commandsAtEndOfTurn,
+  customer,
+  even,
+  even2,
+  groups,
+  odd,
+  openRouter,
+  order,
+  PATIENT,
+} from './router-harness.ts';
 
 describe('posting commands', () => {
   it('posts full groups of 16 at once and the rest at the end of the turn', async () => {
@@ -171,13 +78,22 @@ describe('posting commands', () => {
     expect(new Set(fresh.map(({ id }) => id)).size).toBe(2);
   });
 
-  it('sends nothing for products of several shards, and says so (I4)', async () => {
+  it('sends an order of several shards to the owner of its lowest partition (I4)', async () => {
     const router = openRouter();
     const lines = [even, odd].map((id) => ({ productId: id, quantity: 1 }));
-    expect(await router.placeOrder(order({ lines }))).toEqual({ type: 'several-shards' });
+    void router.placeOrder(order({ lines }));
+    void router.placeOrder(order({ lines: lines.slice(0, 1) }));
     await endOfTurn();
-    expect([...groups(0), ...groups(1)]).toEqual([]);
-    expect(router.waiting).toBe(0);
+    const [home, alone] = [groups(1).flat(), groups(0).flat()];
+    expect(home).toMatchObject([{ kind: 'place', otherShards: [0] }]);
+    expect(alone).toMatchObject([{ kind: 'place', otherShards: null }]);
+  });
+
+  it('sends a status change to the home shard of its order, with all partitions', async () => {
+    const router = openRouter();
+    void router.changeStatus(cancel({ productIds: [even, odd] }));
+    await endOfTurn();
+    expect(groups(1).flat()).toMatchObject([{ kind: 'change-status', partitions: [2, 1] }]);
   });
 });
 

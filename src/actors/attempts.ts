@@ -1,0 +1,194 @@
+/**
+ * Orders whose lines belong to several shards, on their home shard: the home owner takes its own
+ * lines, asks the other owners to hold theirs, and commits the whole order alone (I4).
+ *
+ * An attempt is over before its order joins a batch, or it never does: it is given up while it waits
+ * for the others (deadline, stop, an owner that was replaced) and then releases what it got. From
+ * the batch on the order's end settles or releases the holds.
+ */
+import type { OwnerId, ProductId } from '../domain/ids.ts';
+import { shardOf, partitionOf } from '../domain/ids.ts';
+import type { RequestedLine } from '../domain/order.ts';
+import type { LineReport, ShedCode } from '../domain/outcome.ts';
+import type { AcceptedLine, PlaceCommand } from '../domain/wire.ts';
+import type { ActorTable } from './actor-table.ts';
+import type { HoldName } from './commit-queue.ts';
+import { reportsOn } from './decide-order.ts';
+import type { Turn } from './mailroom.ts';
+import type { Outbox } from './outbox.ts';
+import { Queue } from './queue.ts';
+import type { Waiting, WaitingRequest } from './waiting.ts';
+
+/** An order that waits for other shards. */
+export interface Attempt {
+  readonly no: number;
+  readonly waiting: Waiting<PlaceCommand>;
+  /** Every one that was asked. */
+  readonly holds: readonly HoldName[];
+  readonly reports: Map<ProductId, LineReport>;
+  readonly taken: Map<ProductId, AcceptedLine>;
+  /** Owners that have not answered. */
+  readonly awaited: Set<OwnerId>;
+  /** Repeats of the request; decided with it when it is accepted, else afresh. */
+  repeats: WaitingRequest[];
+}
+
+export class Attempts {
+  readonly #shards: number;
+  readonly #actors: ActorTable;
+  readonly #out: Outbox;
+  /** By shard; this node's other shards as far as they are known. */
+  readonly #peers = new Map<number, OwnerId>();
+  readonly #byNo = new Map<number, Attempt>();
+  readonly #byOrder = new Map<string, Attempt>();
+  /** Answered by all. */
+  readonly #ready = new Queue<Attempt>();
+  #lastNo = 0;
+
+  constructor(options: {
+    readonly shards: number;
+    readonly actors: ActorTable;
+    readonly out: Outbox;
+  }) {
+    this.#shards = options.shards;
+    this.#actors = options.actors;
+    this.#out = options.out;
+  }
+
+  get size(): number {
+    return this.#byNo.size;
+  }
+
+  /** The owner of another shard; undefined while there is none. */
+  peer(shard: number): OwnerId | undefined {
+    return this.#peers.get(shard);
+  }
+
+  /** Whether messages of this owner still count. */
+  isPeer(owner: OwnerId): boolean {
+    for (const peer of this.#peers.values()) if (peer === owner) return true;
+    return false;
+  }
+
+  /** Returns the owner that served the shard before and is fenced now. */
+  setPeer(shard: number, owner: OwnerId): OwnerId | undefined {
+    const former = this.#peers.get(shard);
+    this.#peers.set(shard, owner);
+    return former;
+  }
+
+  /** The attempt under this id that is under way. */
+  find(id: string): Attempt | undefined {
+    return this.#byOrder.get(id);
+  }
+
+  /** Takes the lines of this shard and asks for the others; false when somebody is not there. */
+  start(turn: Turn, waiting: Waiting<PlaceCommand>, now: number): boolean {
+    const owners: [number, OwnerId][] = [];
+    for (const shard of waiting.command.otherShards ?? []) {
+      const owner = this.#peers.get(shard);
+      if (owner === undefined) return false;
+      owners.push([shard, owner]);
+    }
+    this.#lastNo += 1;
+    const no = this.#lastNo;
+    const reports = reportsOn(turn.lines, now);
+    const take = reports.every(({ failure }) => failure === null);
+    const attempt: Attempt = {
+      no,
+      waiting,
+      holds: owners.map(([, holder]) => ({ attempt: no, holder })),
+      reports: new Map(reports.map((report) => [report.productId, report])),
+      taken: new Map<ProductId, AcceptedLine>(),
+      awaited: new Set(owners.map(([, owner]) => owner)),
+      repeats: [],
+    };
+    if (take) {
+      for (const { line, actor } of turn.lines) {
+        attempt.taken.set(line.productId, actor.take(line.quantity));
+      }
+    }
+    this.#byNo.set(no, attempt);
+    this.#byOrder.set(waiting.command.id, attempt);
+    const { id: orderId, receivedAt } = waiting.command;
+    for (const [shard, owner] of owners) {
+      const lines = this.#linesOf(waiting.command, shard);
+      this.#out.send(owner, { type: 'hold', attempt: no, orderId, take, receivedAt, lines });
+    }
+    return true;
+  }
+
+  /** An owner's answer; `taken` in the order of `reports`. */
+  held(
+    from: OwnerId,
+    answer: {
+      readonly attempt: number;
+      readonly reports: readonly LineReport[];
+      readonly taken: readonly AcceptedLine[] | null;
+    },
+  ): void {
+    const attempt = this.#byNo.get(answer.attempt);
+    if (attempt === undefined || !attempt.awaited.delete(from)) return;
+    for (const [i, report] of answer.reports.entries()) {
+      attempt.reports.set(report.productId, report);
+      const line = answer.taken?.[i];
+      if (line !== undefined) attempt.taken.set(report.productId, line);
+    }
+    if (attempt.awaited.size === 0) this.#ready.push(attempt);
+  }
+
+  /** The next attempt that everybody answered; it is over, and its takes are the caller's. */
+  takeReady(): Attempt | null {
+    for (let next = this.#ready.shift(); next !== undefined; next = this.#ready.shift()) {
+      if (!this.#byNo.has(next.no)) continue;
+      this.#forget(next);
+      return next;
+    }
+    return null;
+  }
+
+  /** Gives one up: nothing was decided. */
+  shed(no: number, code: ShedCode): void {
+    const attempt = this.#byNo.get(no);
+    if (attempt === undefined) return;
+    this.#forget(attempt);
+    this.release(attempt, null);
+    for (const waiting of [attempt.waiting, ...attempt.repeats]) this.#out.shed(waiting, code);
+  }
+
+  /** Gives up every one to which it applies. */
+  shedWhere(applies: (attempt: Attempt) => boolean, code: ShedCode): void {
+    for (const attempt of this.#byNo.values()) {
+      if (applies(attempt)) this.shed(attempt.no, code);
+    }
+  }
+
+  /** Gives back what an attempt that is over has taken, here and elsewhere. */
+  release({ holds, waiting, taken }: Attempt, diverged: ProductId | null): void {
+    for (const { productId, quantity } of waiting.lines) {
+      if (taken.has(productId)) this.#actors.settle(productId, quantity);
+    }
+    this.releaseHolds(holds, diverged);
+  }
+
+  releaseHolds(holds: readonly HoldName[], diverged: ProductId | null): void {
+    for (const { attempt, holder } of holds) {
+      this.#out.send(holder, { type: 'release', attempt, diverged });
+    }
+  }
+
+  settleHolds(holds: readonly HoldName[]): void {
+    for (const { attempt, holder } of holds) this.#out.send(holder, { type: 'settle', attempt });
+  }
+
+  #forget(attempt: Attempt): void {
+    this.#byNo.delete(attempt.no);
+    this.#byOrder.delete(attempt.waiting.command.id);
+  }
+
+  #linesOf(command: PlaceCommand, shard: number): readonly RequestedLine[] {
+    return command.lines.filter(
+      ({ productId }) => shardOf(partitionOf(productId), this.#shards) === shard,
+    );
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Lines that this shard holds in memory for orders of other shards (the holder's side).
+ *
+ * A hold is named by the home shard's owner and its attempt. It ends by that owner's word, and when
+ * the owner is fenced, by what PostgreSQL has of it: nothing more can be committed then. It never
+ * ends by a deadline, since its order may be committed already (I1, I4).
+ */
+import type { OrderId, OwnerId, ProductId } from '../domain/ids.ts';
+import { reportsOn } from './decide-order.ts';
+import type { ActorTable } from './actor-table.ts';
+import type { Turn } from './mailroom.ts';
+import type { Outbox } from './outbox.ts';
+import type { HoldCommand, Waiting } from './waiting.ts';
+
+interface Hold {
+  readonly waiting: Waiting<HoldCommand>;
+  taken: boolean;
+}
+
+export class Holds {
+  readonly #actors: ActorTable;
+  readonly #out: Outbox;
+  readonly #byHome = new Map<OwnerId, Map<number, Hold>>();
+
+  constructor(actors: ActorTable, out: Outbox) {
+    this.#actors = actors;
+    this.#out = out;
+  }
+
+  /** Holds that are taken or wait in a mailbox. */
+  get size(): number {
+    let size = 0;
+    for (const holds of this.#byHome.values()) size += holds.size;
+    return size;
+  }
+
+  /** The hold stands in its mailboxes. */
+  expect(waiting: Waiting<HoldCommand>): void {
+    const { home, attempt } = waiting.command;
+    let holds = this.#byHome.get(home);
+    if (holds === undefined) this.#byHome.set(home, (holds = new Map<number, Hold>()));
+    holds.set(attempt, { waiting, taken: false });
+  }
+
+  /** Its turn has come: takes all lines or none, and says what it could do. */
+  decide(turn: Turn, { home, attempt, take }: HoldCommand, now: number): void {
+    const reports = reportsOn(turn.lines, now);
+    const takes = take && reports.every(({ failure }) => failure === null);
+    const taken = takes ? turn.lines.map(({ line, actor }) => actor.take(line.quantity)) : null;
+    const hold = this.#byHome.get(home)?.get(attempt);
+    if (hold === undefined) throw new Error(`hold ${attempt} of owner ${home} was not expected`);
+    if (takes) hold.taken = true;
+    else this.#forget(home, attempt);
+    this.#out.send(home, { type: 'held', attempt, reports, taken });
+  }
+
+  settle(home: OwnerId, attempt: number): void {
+    const hold = this.#byHome.get(home)?.get(attempt);
+    if (hold !== undefined) this.#end(hold, false);
+  }
+
+  /**
+   * Nothing of the order is committed, nor ever will be. Returns the wish if it still stands in the
+   * mailboxes.
+   */
+  release(home: OwnerId, attempt: number, diverged: ProductId | null): Waiting | null {
+    const hold = this.#byHome.get(home)?.get(attempt);
+    if (hold === undefined) return null;
+    if (hold.taken && diverged !== null) this.#actors.distrust(diverged);
+    this.#end(hold, true);
+    return hold.taken ? null : hold.waiting;
+  }
+
+  /**
+   * The home owner is fenced. Returns the wishes that still stand in mailboxes, and asks PostgreSQL
+   * about the rest and about units that it freed: it may have died before it said so.
+   */
+  abandon(home: OwnerId): readonly Waiting[] {
+    const holds = [...(this.#byHome.get(home)?.values() ?? [])];
+    const undecided = holds.filter((hold) => !hold.taken);
+    for (const hold of undecided) this.#end(hold, true);
+    const ids = holds.filter(({ taken }) => taken).map(({ waiting }) => waiting.command.orderId);
+    this.#out.push({ type: 'find-orders', home, ids });
+    return undecided.map(({ waiting }) => waiting);
+  }
+
+  /**
+   * What PostgreSQL has of a fenced owner's orders settles all of its holds. Products that it freed
+   * units of are loaded again, since nothing tells whether these were counted.
+   */
+  found(home: OwnerId, committed: readonly OrderId[], freed: readonly ProductId[]): void {
+    for (const id of freed) this.#actors.distrust(id);
+    const ids = new Set(committed);
+    for (const hold of this.#byHome.get(home)?.values() ?? []) {
+      this.#end(hold, !ids.has(hold.waiting.command.orderId));
+    }
+    this.#byHome.delete(home);
+  }
+
+  #end({ waiting, taken }: Hold, giveBack: boolean): void {
+    const { home, attempt } = waiting.command;
+    this.#forget(home, attempt);
+    if (!taken) return;
+    for (const { productId, quantity } of waiting.lines) {
+      this.#actors.settle(productId, giveBack ? quantity : 0);
+    }
+  }
+
+  #forget(home: OwnerId, attempt: number): void {
+    this.#byHome.get(home)?.delete(attempt);
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * What becomes of a batch's decisions when the batch has its end.
+ *
+ * I1 takes are given back only for what PostgreSQL did not do and never will; gives count from here.
+ * I2 an accepted answer leaves only in `commit`.
+ * I3 a decision whose id was bound before is undone, and its customer gets the effect of that id.
+ * I8 what an abort leaves undone is sent again at most twice, then shed: nobody's neighbours suffer
+ *    for one bad command, and nothing loops.
+ *
+ * Neighbours: the shard core, which hands over ended batches and decides the commands that come
+ * back undecided.
+ */
+import type { FreedUnits } from '../domain/product.ts';
+import type { AbortCause, Committed } from '../domain/batch.ts';
+import { PARTITIONS, partitionOf, shardOf } from '../domain/ids.ts';
+import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
+import type { ShedCode } from '../domain/outcome.ts';
+import type { Answer } from '../domain/wire.ts';
+import type { Decision, OrderDecision, StatusDecision, StockDecision } from './commit-queue.ts';
+import type { WindowEntry } from './idempotency-window.ts';
+import type { ShardState } from './shard-state.ts';
+import type { WaitingRequest } from './waiting.ts';
+
+/** The first time and two more. */
+const SENDS_MAX = 3;
+/**
+ * Milliseconds for which an expiry rests that PostgreSQL denied: nobody waits for it, and every time
+ * the rest of its batch is sent again for nothing.
+ */
+const DENIED_REST_MS = 60_000;
+
+/** Why a decision is undone. */
+export interface Undoing {
+  readonly code: ShedCode;
+  /** The product whose stock PostgreSQL denied. */
+  readonly diverged: ProductId | null;
+  /** When an expiry is tried again, milliseconds since the epoch. */
+  readonly restUntil: number;
+}
+
+export class Settlement {
+  readonly #state: ShardState;
+
+  constructor(state: ShardState) {
+    this.#state = state;
+  }
+
+  commit(no: number, committed: Committed): void {
+    const duplicates = committed.duplicates.length > 0 ? new Set(committed.duplicates) : null;
+    for (const decision of this.#state.commits.land(no)) {
+      this.#state.commits.forget(decision);
+      if (decision.kind === 'order') this.#commitOrder(decision, duplicates);
+      else if (decision.kind === 'stock-change') this.#commitStock(decision, committed, duplicates);
+      else this.#commitStatus(decision, committed, duplicates);
+    }
+    this.#free(committed.freed);
+  }
+
+  /** `now`: milliseconds since the epoch. Commands that are overdue are not worth another try. */
+  abort(no: number, cause: AbortCause, now: number): void {
+    const { commits, limits } = this.#state;
+    const overdueSince = now - limits.undecidedMsMax;
+    const undoing = undoingOf(cause, now);
+    const decisions = commits.land(no);
+    const blamed = this.#blame(decisions, cause, undoing);
+    const again: Decision[] = [];
+    for (const decision of decisions) {
+      const spent = decision.sends >= SENDS_MAX || arrivedAt(decision) <= overdueSince;
+      if (blamed(decision)) this.undo(decision, undoing);
+      else if (spent) this.undo(decision, { ...undoing, restUntil: now });
+      else again.push(decision);
+    }
+    commits.sendAgain(again);
+  }
+
+  /** Nothing of the decision took effect: everything it took is given back. */
+  undo(decision: Decision, { code, diverged, restUntil }: Undoing): void {
+    const { commits, expiry, out } = this.#state;
+    commits.forget(decision);
+    this.#giveBack(decision, diverged);
+    if (decision.kind === 'status-change') {
+      if ('expiresAt' in decision.cause) expiry.rest(decision.cause, restUntil);
+      else out.shed(decision.cause, code);
+    } else {
+      for (const waiting of [decision.waiting, ...decision.repeats]) out.shed(waiting, code);
+    }
+    if (decision.kind !== 'stock-change') this.#decideFollowers(decision);
+  }
+
+  /** A product of which the window forgets an order is no longer covered by it. */
+  remember(id: OrderId, entry: WindowEntry): void {
+    for (const evicted of this.#state.window.add(id, entry)) {
+      for (const line of evicted.lines) {
+        const actor = this.#state.mailroom.actors.find(line.productId);
+        if (actor !== undefined) actor.covered = false;
+      }
+    }
+  }
+
+  #commitOrder(decision: OrderDecision, duplicates: ReadonlySet<string> | null): void {
+    const { command, order } = decision.decided;
+    if (duplicates?.has(command.id) === true) {
+      this.#giveBack(decision, null);
+      this.#lookUp([decision.waiting, ...decision.repeats]);
+      this.#decideFollowers(decision);
+      return;
+    }
+    for (const { productId } of decision.waiting.lines) {
+      this.#state.mailroom.actors.settle(productId, 0);
+    }
+    this.#state.attempts.settleHolds(decision.holds);
+    const { expiresAt } = order;
+    this.#state.expiry.add({ orderId: command.id, expiresAt, partitions: partitionsOf(decision) });
+    if (command.keyed) {
+      const entry = { requestHash: command.requestHash, lines: command.lines, order };
+      this.remember(command.id, entry);
+    }
+    this.#answerAll(decision, (n, replayed) => ({ n, type: 'accepted', replayed, order }));
+    this.#decideFollowers(decision);
+  }
+
+  #commitStock(
+    decision: StockDecision,
+    committed: Committed,
+    duplicates: ReadonlySet<string> | null,
+  ): void {
+    const { id, productId, delta } = decision.change;
+    if (duplicates?.has(id) === true) {
+      this.#giveBack(decision, null);
+      this.#lookUp([decision.waiting, ...decision.repeats]);
+      return;
+    }
+    this.#state.mailroom.actors.settle(productId, Math.max(0, delta));
+    const available = committed.stockAfter[id];
+    if (available === undefined) throw new Error(`the merge reported no stock for change ${id}`);
+    this.#answerAll(decision, (n, replayed) => ({ n, type: 'changed', replayed, available }));
+  }
+
+  #commitStatus(
+    decision: StatusDecision,
+    committed: Committed,
+    duplicates: ReadonlySet<string> | null,
+  ): void {
+    const { change, cause } = decision;
+    if ('expiresAt' in cause) {
+      // Expired now, or it was paid or cancelled in time.
+    } else if (change.key !== null && duplicates?.has(change.key.id) === true) {
+      this.#lookUp([cause]);
+    } else {
+      const status = committed.unchanged[change.orderId];
+      const { n } = cause.command;
+      this.#state.out.answer(
+        cause,
+        status === undefined
+          ? { n, type: 'status-changed', replayed: false }
+          : { n, type: 'status-kept', status },
+      );
+    }
+    this.#decideFollowers(decision);
+  }
+
+  /** Units that a status change freed are on sale with whoever owns the product. */
+  #free(freed: readonly FreedUnits[]): void {
+    if (freed.length === 0) return;
+    const { identity, mailroom, attempts, out } = this.#state;
+    const elsewhere = new Map<OwnerId, FreedUnits[]>();
+    for (const units of freed) {
+      const shard = shardOf(partitionOf(units.productId), identity.shards);
+      if (shard === identity.shard) {
+        mailroom.actors.free(units);
+        continue;
+      }
+      // An owner that is not there yet will load the product with these units.
+      const owner = attempts.peer(shard);
+      if (owner === undefined) continue;
+      const group = elsewhere.get(owner);
+      if (group === undefined) elsewhere.set(owner, [units]);
+      else group.push(units);
+    }
+    for (const [owner, group] of elsewhere) out.send(owner, { type: 'freed', freed: group });
+  }
+
+  /** Whose fault the abort is; a product whose stock PostgreSQL denied is loaded again. */
+  #blame(
+    decisions: readonly Decision[],
+    cause: AbortCause,
+    undoing: Undoing,
+  ): (decision: Decision) => boolean {
+    if (cause.type === 'passing') return () => false;
+    if (cause.type === 'fenced') {
+      return ({ others }) => others.some((other) => cause.owners.includes(other));
+    }
+    const { id } = cause;
+    if (id === null) return () => true;
+    const concerns = (decision: Decision): boolean => concernsId(decision, id);
+    if (!decisions.some(concerns)) return () => true;
+    const { commits, mailroom } = this.#state;
+    mailroom.actors.distrust(id as ProductId);
+    for (const decision of commits.takeOpen(concerns)) this.undo(decision, undoing);
+    return concerns;
+  }
+
+  #giveBack(decision: Decision, diverged: ProductId | null): void {
+    const { actors } = this.#state.mailroom;
+    if (decision.kind === 'order') {
+      for (const { productId, quantity } of decision.waiting.lines) {
+        actors.settle(productId, quantity);
+      }
+      this.#state.attempts.releaseHolds(decision.holds, diverged);
+    } else if (decision.kind === 'stock-change') {
+      actors.settle(decision.change.productId, Math.max(0, -decision.change.delta));
+    }
+  }
+
+  /** The id was bound before this batch: whoever asked gets what it is bound to. */
+  #lookUp(requests: readonly WaitingRequest[]): void {
+    for (const waiting of requests) {
+      const otherwise: Answer = { n: waiting.command.n, type: 'key-reused' };
+      this.#state.mailroom.takePlace(waiting);
+      this.#state.lookUps.add({ waiting, otherwise });
+    }
+  }
+
+  #decideFollowers({ followers }: OrderDecision | StatusDecision): void {
+    for (const waiting of followers) this.#state.decideAgain(waiting);
+  }
+
+  #answerAll(
+    decision: OrderDecision | StockDecision,
+    answer: (n: number, replayed: boolean) => Answer,
+  ): void {
+    const { out } = this.#state;
+    const first = decision.waiting.command;
+    out.answer(decision.waiting, answer(first.n, false));
+    for (const waiting of decision.repeats) {
+      const { n, requestHash } = waiting.command;
+      const same = requestHash === first.requestHash;
+      out.answer(waiting, same ? answer(n, true) : { n, type: 'key-reused' });
+    }
+  }
+}
+
+function undoingOf(cause: AbortCause, now: number): Undoing {
+  if (cause.type === 'fenced') return { code: 'overloaded', diverged: null, restUntil: now };
+  const code = 'database-unavailable';
+  if (cause.type === 'passing') return { code, diverged: null, restUntil: now };
+  return { code, diverged: cause.id as ProductId | null, restUntil: now + DENIED_REST_MS };
+}
+
+/** Milliseconds since the epoch; an expiry has no customer who waits for it. */
+function arrivedAt(decision: Decision): number {
+  if (decision.kind !== 'status-change') return decision.waiting.command.receivedAt;
+  return 'expiresAt' in decision.cause ? Infinity : decision.cause.command.receivedAt;
+}
+
+function concernsId(decision: Decision, id: string): boolean {
+  if (decision.kind === 'order') {
+    const { command } = decision.decided;
+    return command.id === id || command.lines.some(({ productId }) => productId === id);
+  }
+  if (decision.kind === 'stock-change') {
+    return decision.change.id === id || decision.change.productId === id;
+  }
+  return decision.change.orderId === id || decision.change.key?.id === id;
+}
+
+/** Lists of one partition are shared: a million orders may wait for their expiry. */
+const ALONE: readonly (readonly PartitionId[])[] = Array.from({ length: PARTITIONS }, (_, id) => [
+  id as PartitionId,
+]);
+
+function partitionsOf({ decided }: OrderDecision): readonly PartitionId[] {
+  const { lines } = decided.command;
+  const alone = lines.length === 1 ? ALONE[decided.homePartition] : undefined;
+  return alone ?? [...new Set(lines.map(({ productId }) => partitionOf(productId)))];
+}

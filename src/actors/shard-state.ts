@@ -1,0 +1,59 @@
+/** What the pieces of one shard core share; each piece says what of it it owns. */
+import { Attempts } from './attempts.ts';
+import { CommitQueue } from './commit-queue.ts';
+import { Expiry } from './expiry.ts';
+import { Holds } from './holds.ts';
+import type { IdempotencyWindow } from './idempotency-window.ts';
+import { LookUps } from './look-ups.ts';
+import { Mailroom } from './mailroom.ts';
+import { Outbox } from './outbox.ts';
+import type { ShardIdentity, ShardLimits } from './shard-protocol.ts';
+import type { WaitingRequest } from './waiting.ts';
+
+export class ShardState {
+  readonly identity: ShardIdentity;
+  readonly limits: ShardLimits;
+  readonly window: IdempotencyWindow;
+  readonly mailroom: Mailroom;
+  readonly out: Outbox;
+  readonly commits: CommitQueue;
+  readonly attempts: Attempts;
+  readonly holds: Holds;
+  readonly expiry: Expiry;
+  readonly lookUps = new LookUps();
+  /** Only what is under way is brought to its end. */
+  stopping = false;
+  #provenAt: number;
+
+  constructor(identity: ShardIdentity, limits: ShardLimits, window: IdempotencyWindow) {
+    this.identity = identity;
+    this.limits = limits;
+    this.window = window;
+    this.mailroom = new Mailroom(limits);
+    const { actors } = this.mailroom;
+    this.out = new Outbox(this.mailroom);
+    this.commits = new CommitQueue(identity.ownerId, limits);
+    this.attempts = new Attempts({ shards: identity.shards, actors, out: this.out });
+    this.holds = new Holds(actors, this.out);
+    this.expiry = new Expiry(limits.expiringMax);
+    this.#provenAt = identity.provenAt;
+  }
+
+  /**
+   * Whether ownership was proven lately. A woken zombie must not even refuse: somebody else may own
+   * the products by now (I5).
+   */
+  isProven(now: number): boolean {
+    return now - this.#provenAt <= this.limits.proofAgeMsMax;
+  }
+
+  prove(provenAt: number): void {
+    if (provenAt > this.#provenAt) this.#provenAt = provenAt;
+  }
+
+  /** For a command that waited for the end of another one. */
+  decideAgain(waiting: WaitingRequest): void {
+    if (this.stopping) this.out.shed(waiting, 'shutting-down');
+    else this.mailroom.admitAgain(waiting);
+  }
+}
