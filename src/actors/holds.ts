@@ -1,11 +1,11 @@
 /**
  * Lines that this shard holds in memory for orders of other shards (the holder's side).
  *
- * A hold is named by the home shard's owner and its attempt. It ends by that owner's word, and when
- * the owner is fenced, by what PostgreSQL has of it: nothing more can be committed then. It never
- * ends by a deadline, since its order may be committed already (I1, I4).
+ * A hold is named by the home shard's owner and its attempt. It ends by that owner's word, or with
+ * the owner, when PostgreSQL has the last word. It never ends by a deadline, since its order may be
+ * committed already (I1, I4).
  */
-import type { OrderId, OwnerId, ProductId } from '../domain/ids.ts';
+import type { OwnerId, ProductId } from '../domain/ids.ts';
 import { reportsOn } from './decide-order.ts';
 import type { ActorTable } from './actor-table.ts';
 import type { Turn } from './mailroom.ts';
@@ -72,29 +72,21 @@ export class Holds {
   }
 
   /**
-   * The home owner is fenced. Returns the wishes that still stand in mailboxes, and asks PostgreSQL
-   * about the rest and about units that it freed: it may have died before it said so.
+   * The home owner is fenced, and every transaction of it is over: what it did with its holds is in
+   * the committed stock, so their products are loaded again. Returns the wishes that still stand in
+   * mailboxes.
    */
   abandon(home: OwnerId): readonly Waiting[] {
     const holds = [...(this.#byHome.get(home)?.values() ?? [])];
-    const undecided = holds.filter((hold) => !hold.taken);
-    for (const hold of undecided) this.#end(hold, true);
-    const ids = holds.filter(({ taken }) => taken).map(({ waiting }) => waiting.command.orderId);
-    this.#out.push({ type: 'find-orders', home, ids });
-    return undecided.map(({ waiting }) => waiting);
-  }
-
-  /**
-   * What PostgreSQL has of a fenced owner's orders settles all of its holds. Products that it freed
-   * units of are loaded again, since nothing tells whether these were counted.
-   */
-  found(home: OwnerId, committed: readonly OrderId[], freed: readonly ProductId[]): void {
-    for (const id of freed) this.#actors.distrust(id);
-    const ids = new Set(committed);
-    for (const hold of this.#byHome.get(home)?.values() ?? []) {
-      this.#end(hold, !ids.has(hold.waiting.command.orderId));
-    }
     this.#byHome.delete(home);
+    const undecided: Waiting[] = [];
+    for (const hold of holds) {
+      if (hold.taken) {
+        for (const { productId } of hold.waiting.lines) this.#actors.distrust(productId);
+      } else undecided.push(hold.waiting);
+      this.#end(hold, false);
+    }
+    return undecided;
   }
 
   #end({ waiting, taken }: Hold, giveBack: boolean): void {

@@ -110,8 +110,8 @@ export class ShardCore {
       case 'unknown':
         this.#state.out.push({ type: 'resolve', no: event.no });
         return;
-      case 'orders-found':
-        this.#state.holds.found(event.home, event.ids, event.freed);
+      case 'freed-found':
+        for (const id of event.products) this.#state.mailroom.actors.distrust(id);
         return;
       case 'expiring':
         this.#state.expiry.endLoad(event.orders, event.complete);
@@ -245,6 +245,8 @@ export class ShardCore {
       this.#settlement.undo(decision, { code: 'overloaded', diverged: null, restUntil: now });
     }
     for (const waiting of this.#state.holds.abandon(former)) this.#withdraw(waiting);
+    // It may have died between a COMMIT that freed units and telling of it.
+    this.#state.out.push({ type: 'find-freed', by: former });
   }
 
   /** Nobody wants an answer any more. */

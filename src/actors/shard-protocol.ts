@@ -1,6 +1,6 @@
 /** What goes into the shard core and what comes out of it; `workers/` and the tests run both. */
 import type { AbortCause, Batch, Committed, ExpiringOrder, StoredEffect } from '../domain/batch.ts';
-import type { OrderId, OwnerId, ProductId } from '../domain/ids.ts';
+import type { OwnerId, ProductId } from '../domain/ids.ts';
 import type { ProductState } from '../domain/product.ts';
 import type { Answer, Command, PeerMessage } from '../domain/wire.ts';
 import type { RouterIndex } from './waiting.ts';
@@ -32,16 +32,8 @@ export type ShardEvent =
       readonly from: OwnerId;
       readonly messages: readonly PeerMessage[];
     }
-  /**
-   * Answers a `find-orders` effect: those of the orders that this owner committed, and the products
-   * that its last batches freed units of.
-   */
-  | {
-      readonly type: 'orders-found';
-      readonly home: OwnerId;
-      readonly ids: readonly OrderId[];
-      readonly freed: readonly ProductId[];
-    }
+  /** Answers a `find-freed` effect: products that the last batches of the owner freed units of. */
+  | { readonly type: 'freed-found'; readonly products: readonly ProductId[] }
   /** Answers the `load-expiring` effect under way; `complete` = there are no later ones. */
   | {
       readonly type: 'expiring';
@@ -62,11 +54,8 @@ export type Effect =
    */
   | { readonly type: 'resolve'; readonly no: number }
   | { readonly type: 'send'; readonly to: OwnerId; readonly message: PeerMessage }
-  /**
-   * What did `home`, which is fenced, commit without telling: which of these orders, and what did it
-   * free? Asked until it is answered.
-   */
-  | { readonly type: 'find-orders'; readonly home: OwnerId; readonly ids: readonly OrderId[] }
+  /** What did this owner, which is fenced, free without telling? Asked until it is answered. */
+  | { readonly type: 'find-freed'; readonly by: OwnerId }
   /**
    * Unpaid orders of this shard's partitions that expire after `after` (milliseconds since the
    * epoch, or all of them), the earliest first. Asked until it is answered.

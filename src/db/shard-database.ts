@@ -14,7 +14,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Batch, ExpiringOrder, StoredEffect } from '../domain/batch.ts';
-import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
+import type { OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
 import type { ProductState } from '../domain/product.ts';
 import { claimBatch } from './batch-claim.ts';
 import type { Backend, BatchName, CommitEnd } from './batch-claim.ts';
@@ -30,7 +30,6 @@ import { findFence } from './ownership.ts';
 import {
   findEffects,
   findFreedBy,
-  findOrdersOf,
   moveWatermark,
   readExpiring,
   readNewestOrders,
@@ -134,11 +133,6 @@ export class ShardDatabase {
   /** Null while the owner is not fenced, else who fenced it. */
   fence(owner: OwnerId): Promise<string | null> {
     return this.#read((client) => findFence(client, owner));
-  }
-
-  /** Those of the orders that this owner committed. */
-  ordersOf(owner: OwnerId, ids: readonly OrderId[]): Promise<OrderId[]> {
-    return this.#read((client) => findOrdersOf(client, owner, ids));
   }
 
   /** Products of which the last batches of this owner freed units. */

@@ -51,9 +51,6 @@ const FIND_CHANGES_SQL = /* sql */ `
   SELECT id, encode(request_hash, 'hex') AS request_hash, stock_after
     FROM keyed_effects WHERE id = ANY ($1)`;
 
-const FIND_ORDERS_OF_SQL = /* sql */ `
-  SELECT id FROM orders WHERE id = ANY ($1) AND owner_id = $2`;
-
 /** Counts no further than it must; BRIN finds the blocks. */
 const COUNT_ORDERS_SQL = /* sql */ `
   SELECT count(*)::integer AS orders
@@ -166,16 +163,6 @@ export async function findEffects(
   const orders = await client.query<OrderRow>(FIND_ORDERS_SQL, [ids]);
   const changes = await client.query<ChangeRow>(FIND_CHANGES_SQL, [ids]);
   return [...orders.rows.map(storedOrder), ...changes.rows.map(storedChange)];
-}
-
-/** Those of the ids that are orders which this owner committed. */
-export async function findOrdersOf(
-  client: pg.ClientBase,
-  owner: OwnerId,
-  ids: readonly OrderId[],
-): Promise<OrderId[]> {
-  const { rows } = await client.query<{ id: OrderId }>(FIND_ORDERS_OF_SQL, [ids, owner]);
-  return rows.map(({ id }) => id);
 }
 
 /** Products of which the last batches of this owner, as many as can be in flight, freed units. */

@@ -178,12 +178,10 @@ export class ShardRunner {
           effects: await database.effects(effect.ids),
         }));
         return;
-      case 'find-orders':
+      case 'find-freed':
         void this.#feed(null, async () => ({
-          type: 'orders-found',
-          home: effect.home,
-          ids: await database.ordersOf(effect.home, effect.ids),
-          freed: await database.freedBy(effect.home),
+          type: 'freed-found',
+          products: await database.freedBy(effect.by),
         }));
         return;
       case 'load-expiring': {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { OrderId, OwnerId } from '../../src/domain/ids.ts';
+import type { OwnerId } from '../../src/domain/ids.ts';
 import { product, productId, ShardHarness } from './shard-harness.ts';
 import type { PlaceOptions } from './shard-harness.ts';
 
@@ -200,27 +200,39 @@ describe('a hold', () => {
     expect(pair.left()).toEqual([9, 8]);
   });
 
-  it('of an owner that died is settled or released by what PostgreSQL has', () => {
+  it('of an owner that died ends with it: PostgreSQL says what became of its order (I1, I4)', () => {
     const pair = new Pair();
-    const keys = ['committed', 'lost'];
-    for (const key of keys) pair.home.place({ ...BOTH, key });
+    for (const key of ['committed', 'lost']) pair.home.place({ ...BOTH, key });
     pair.talk();
+    // One of the two orders took place.
+    pair.holder.products.set(productId(2), product(2, { stock: 8, stockVersion: 2 }));
     pair.holder.step({ type: 'peer', shard: 1, ownerId: 12 as OwnerId });
-    expect(pair.holder.others).toEqual([{ type: 'find-orders', home: HOME, ids: keys }]);
-    const ids = ['committed' as OrderId];
-    pair.holder.step({ type: 'orders-found', home: HOME, ids, freed: [] });
     expect(pair.holder.core.holds).toBe(0);
     expect(pair.left()[1]).toBe(8);
+  });
+
+  it('of an owner that died keeps its product undecided while others have units of it', () => {
+    const pair = new Pair();
+    pair.home.place(BOTH);
+    pair.talk();
+    const own = pair.holder.place({ lines: [[2, 1]] });
+    pair.holder.step({ type: 'peer', shard: 1, ownerId: 12 as OwnerId });
+    const waits = pair.holder.place({ lines: [[2, 1000]] });
+    expect(pair.holder.answer(waits)).toBeUndefined();
+    pair.holder.products.set(productId(2), product(2, { stock: 9, stockVersion: 2 }));
+    pair.holder.commit(1);
+    expect(pair.holder.answer(own)).toMatchObject({ type: 'accepted' });
+    expect(pair.holder.answer(waits)).toMatchObject({ refusal: { items: [{ available: 9 }] } });
   });
 
   it('ignores what its dead home owner says late: PostgreSQL decides (I5)', () => {
     const pair = new Pair();
     pair.home.place(BOTH);
     pair.talk();
+    pair.holder.products.set(productId(2), product(2, { stock: 8, stockVersion: 2 }));
     pair.holder.step({ type: 'peer', shard: 1, ownerId: 12 as OwnerId });
     const messages = [{ type: 'release', attempt: 1, diverged: null }] as const;
     pair.holder.step({ type: 'messages', from: HOME, messages });
-    expect(pair.holder.core.holds).toBe(1);
     expect(pair.left()[1]).toBe(8);
   });
 
@@ -283,9 +295,8 @@ describe('units that a status change freed', () => {
     expect(pair.left()[1]).toBe(10);
     pair.holder.products.set(productId(2), product(2, { stock: 15, stockVersion: 4 }));
     pair.holder.step({ type: 'peer', shard: 1, ownerId: 12 as OwnerId });
-    expect(pair.holder.others).toEqual([{ type: 'find-orders', home: HOME, ids: [] }]);
-    const found = { ids: [], freed: [productId(2), productId(4)] };
-    pair.holder.step({ type: 'orders-found', home: HOME, ...found });
+    expect(pair.holder.others).toEqual([{ type: 'find-freed', by: HOME }]);
+    pair.holder.step({ type: 'freed-found', products: [productId(2), productId(4)] });
     expect(pair.left()[1]).toBe(15);
   });
 

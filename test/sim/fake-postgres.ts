@@ -136,11 +136,6 @@ export class FakePostgres {
     return ids.flatMap((id) => this.#effect(id) ?? []);
   }
 
-  /** Those of the orders that `home` committed. */
-  findOrders(home: OwnerId, ids: readonly OrderId[]): OrderId[] {
-    return ids.filter((id) => this.orders.get(id)?.ownerId === home);
-  }
-
   /** Products that the batches of an owner freed units of. */
   freedBy(owner: OwnerId): ProductId[] {
     const ends = [...this.#batches].filter(([name]) => name.startsWith(`${owner}/`));

@@ -14,7 +14,7 @@ export type DatabaseEffect = Extract<
   Effect,
   {
     readonly type:
-      'commit' | 'resolve' | 'load' | 'look-up' | 'find-orders' | 'load-expiring' | 'expired-until';
+      'commit' | 'resolve' | 'load' | 'look-up' | 'find-freed' | 'load-expiring' | 'expired-until';
   }
 >;
 
@@ -91,13 +91,10 @@ export class FakeSessions {
           return { type: 'looked-up', effects: postgres.effects(effect.ids) };
         });
         return;
-      case 'find-orders': {
-        const { home, ids } = effect;
-        if (!postgres.isFenced(home)) throw new Error(`owner ${home} is asked for while it serves`);
-        this.#read(null, () => {
-          const found = postgres.findOrders(home, ids);
-          return { type: 'orders-found', home, ids: found, freed: postgres.freedBy(home) };
-        });
+      case 'find-freed': {
+        const { by } = effect;
+        if (!postgres.isFenced(by)) throw new Error(`owner ${by} is asked for while it serves`);
+        this.#read(null, () => ({ type: 'freed-found', products: postgres.freedBy(by) }));
         return;
       }
       case 'load-expiring': {

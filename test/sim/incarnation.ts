@@ -112,7 +112,7 @@ export class Incarnation {
         this.#asked.add(effect.type);
         break;
       case 'resolve':
-      case 'find-orders':
+      case 'find-freed':
       case 'expired-until':
         break;
     }

@@ -23,15 +23,7 @@ const ANSWER_MS_MAX = 3000;
 /** What a shard asks of PostgreSQL; `ShardDatabase` has it all. */
 export type Sessions = Pick<
   ShardDatabase,
-  | 'commit'
-  | 'resolve'
-  | 'products'
-  | 'effects'
-  | 'ordersOf'
-  | 'freedBy'
-  | 'expiring'
-  | 'moveWatermark'
-  | 'close'
+  'commit' | 'resolve' | 'products' | 'effects' | 'freedBy' | 'expiring' | 'moveWatermark' | 'close'
 >;
 
 export interface ScenarioDriver {
@@ -247,14 +239,11 @@ class ScenarioStage {
           return { type: 'looked-up', effects: await sessions.effects(effect.ids) };
         });
         return;
-      case 'find-orders': {
-        const { home, ids } = effect;
+      case 'find-freed':
         this.#ask(shard, async () => {
-          const found = await sessions.ordersOf(home, ids);
-          return { type: 'orders-found', home, ids: found, freed: await sessions.freedBy(home) };
+          return { type: 'freed-found', products: await sessions.freedBy(effect.by) };
         });
         return;
-      }
       case 'load-expiring': {
         const query = { partitions, after: effect.after, max: effect.max };
         this.#ask(shard, async () => ({ type: 'expiring', ...(await sessions.expiring(query)) }));

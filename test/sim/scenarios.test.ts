@@ -44,7 +44,6 @@ class FakeDriver implements ScenarioDriver {
       resolve: async (name) => postgres.resolve(name),
       products: async (ids) => postgres.products(ids),
       effects: async (ids) => postgres.effects(ids),
-      ordersOf: async (home, ids) => postgres.findOrders(home, ids),
       freedBy: async (home) => postgres.freedBy(home),
       expiring: async ({ after, max }) => postgres.expiring({ shard, after, max }),
       moveWatermark: async (_, time) => postgres.expiredUntil(shard, time),
