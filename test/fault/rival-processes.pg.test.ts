@@ -186,9 +186,11 @@ describe('a second process', { timeout: 60_000 }, () => {
     const statuses = answers.flatMap((each) =>
       each.status === 'fulfilled' ? [each.value.status] : [],
     );
-    expect(statuses.filter((status) => status !== 503)).toEqual([]);
+    expect(statuses.filter((status) => status !== 503 && status !== 408)).toEqual([]);
     client.close();
-    process.stdout.write(`woken up: ${statuses.length} of ${sent.length} got an answer, all 503\n`);
+    process.stdout.write(
+      `woken up: ${statuses.length} of ${sent.length} got an answer, none from the engine\n`,
+    );
 
     await running.settle(second.url);
     await running.expectTrue(database);
