@@ -62,9 +62,10 @@ export class ActorTable {
   /** PostgreSQL denied what the actor believes: it is loaded again as soon as that is safe. */
   distrust(id: ProductId): void {
     const actor = this.#actors.get(id);
-    if (!actor?.product) return;
+    if (actor === undefined || actor.product === null) return;
     actor.diverged = true;
-    this.#reloadIfSettled(actor);
+    // What is being loaded may have been read before: it is loaded once more.
+    if (actor.product !== undefined) this.#reloadIfSettled(actor);
   }
 
   /** A product that is not here is loaded with them. */
@@ -101,6 +102,7 @@ export class ActorTable {
       const product = byId.get(actor.id);
       if (product === undefined) actor.load(null, false);
       else actor.load(product, coveredAt(product));
+      if (actor.diverged) this.#reloadIfSettled(actor);
     }
     return loaded;
   }

@@ -178,8 +178,9 @@ export class Decisions {
   /** The guarded update in the batch decides; here one change of an order waits for another. */
   #decideStatus(waiting: Waiting<ChangeStatusCommand>, now: number): void {
     const { id, keyed, orderId, from, to, reason, author, requestHash } = waiting.command;
-    const before = this.#state.commits.pending(orderId) ?? this.#state.commits.changing(orderId);
-    if (before !== undefined && before.kind !== 'stock-change') {
+    const placed = this.#state.commits.pending(orderId);
+    const before = placed?.kind === 'order' ? placed : this.#state.commits.changing(orderId);
+    if (before !== undefined) {
       before.followers = append(before.followers, waiting);
       return;
     }

@@ -300,6 +300,19 @@ describe('units that a status change freed', () => {
     expect(pair.left()[1]).toBe(15);
   });
 
+  it('are found also by a product that was read before and arrives after (lazy-load race)', () => {
+    const pair = new Pair();
+    pair.holder.holdLoads = true;
+    const waits = pair.holder.place({ lines: [[2, 12]] });
+    pair.holder.step({ type: 'freed-found', products: [productId(2)] });
+    pair.holder.finishLoad();
+    expect(pair.holder.loads).toHaveLength(2);
+    pair.holder.products.set(productId(2), product(2, { stock: 15, stockVersion: 4 }));
+    pair.holder.finishLoad();
+    expect(pair.holder.answer(waits)).toBeUndefined();
+    expect(pair.holder.batches).toHaveLength(1);
+  });
+
   it('are counted when they are told while the product is being loaded without them', () => {
     const pair = new Pair();
     pair.holder.holdLoads = true;

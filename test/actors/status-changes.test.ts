@@ -45,6 +45,15 @@ describe('a cancelled order', () => {
     expect(shard.types([first, second])).toEqual(['status-changed', 'status-kept']);
   });
 
+  it('waits for another change of it also when the id is pending as somebody misused key', () => {
+    const shard = new ShardHarness();
+    shard.changeStock(1, 1, 'order');
+    shard.cancel('order');
+    shard.cancel('order');
+    shard.commit(1, { stockAfter: { order: 11 } });
+    expect(shard.batches.map(({ statusChanges }) => statusChanges.length)).toEqual([0, 1]);
+  });
+
   it('under a key that is bound is answered by what the key is bound to (I3)', () => {
     const shard = new ShardHarness();
     shard.stored.push({ kind: 'status-change', id: 'k', requestHash: 'hash' });
@@ -120,6 +129,18 @@ describe('an order that is not paid in time', () => {
     expect(shard.batches).toHaveLength(4);
     shard.pass(1);
     expect(shard.batches).toHaveLength(5);
+  });
+
+  it('holds the watermark back while it rests', () => {
+    const orders = [expiring('denied', START_MS), expiring('next', START_MS + 2000)];
+    const shard = new ShardHarness({ expiring: orders });
+    shard.pass(0);
+    shard.abort(1, { type: 'rejected', id: 'denied' });
+    shard.pass(2000);
+    shard.commit(2);
+    shard.pass(2000);
+    const marks = shard.others.flatMap((e) => (e.type === 'expired-until' ? [e.time] : []));
+    expect(Math.max(...marks)).toBe(START_MS - 1);
   });
 
   it('moves the watermark only past what is committed, once a second', () => {
