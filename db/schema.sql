@@ -64,7 +64,7 @@ CREATE TABLE partitions (
 INSERT INTO partitions (id) SELECT generate_series(0, 255);
 
 -- How far unpaid orders have expired: no order of the partition with expires_at <= expired_until
--- waits for payment. Once true it stays true, so it only moves forward and needs no fence. The pages
+-- waits for payment. Moved by the partition's owner: back too, when its clock was set back. The pages
 -- are mostly empty, so that moving it once a second stays within a page (HOT).
 CREATE TABLE expiry_watermarks (
   partition     smallint PRIMARY KEY CHECK (partition BETWEEN 0 AND 255),

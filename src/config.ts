@@ -126,7 +126,7 @@ const schema = z
         description: `Shard threads, at most ${SHARDS_MAX}; each owns its share of the products.`,
         shown: 'max(1, cores - 1)',
       }),
-    BATCH_MAX_ORDERS: integer({ min: 1, max: 10_000 })
+    BATCH_MAX_ORDERS: integer({ min: 2, max: 10_000 })
       .default(1000)
       .register(documentation, { description: 'Orders that one commit carries at most.' }),
     BATCH_MAX_WAIT_MS: integer({ min: 0, max: 60_000 }).default(0).register(documentation, {
@@ -186,12 +186,12 @@ const schema = z
           message: `is required with DATABASE_URL and must have at least ${JWT_SECRET_CHARS_MIN} characters`,
         });
       }
-      const sessions = env.SHARDS * (env.COMMITS_IN_FLIGHT_MAX + 1) + env.DB_POOL_MAX;
+      const sessions = env.SHARDS * (env.COMMITS_IN_FLIGHT_MAX + 2) + env.DB_POOL_MAX;
       if (env.DATABASE_URL === undefined && sessions > EMBEDDED_SESSIONS_MAX) {
         context.addIssue({
           code: 'custom',
           path: ['SHARDS'],
-          message: `x (COMMITS_IN_FLIGHT_MAX + 1) + DB_POOL_MAX is ${sessions} sessions; the embedded PostgreSQL serves ${EMBEDDED_SESSIONS_MAX}`,
+          message: `x (COMMITS_IN_FLIGHT_MAX + 2) + DB_POOL_MAX is ${sessions} sessions; the embedded PostgreSQL serves ${EMBEDDED_SESSIONS_MAX}`,
         });
       }
       // An order still in the open batch at its deadline would be answered `outcome-unknown`.

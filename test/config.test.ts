@@ -132,7 +132,7 @@ describe('configuration', () => {
 
   test('counts the sessions that the embedded PostgreSQL must serve', () => {
     expect(failure({ SHARDS: '64', COMMITS_IN_FLIGHT_MAX: '16' }).message).toBe(
-      'SHARDS x (COMMITS_IN_FLIGHT_MAX + 1) + DB_POOL_MAX is 1098 sessions; the embedded PostgreSQL serves 280',
+      'SHARDS x (COMMITS_IN_FLIGHT_MAX + 2) + DB_POOL_MAX is 1162 sessions; the embedded PostgreSQL serves 280',
     );
     expect(loadConfig({ SHARDS: '64' })).toMatchObject({ shards: 64 });
   });

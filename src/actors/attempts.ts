@@ -39,6 +39,9 @@ export class Attempts {
   readonly #out: Outbox;
   /** By shard; this node's other shards as far as they are known. */
   readonly #peers = new Map<number, OwnerId>();
+  /** Those of them whose thread is dead. */
+  readonly #lost = new Set<OwnerId>();
+  readonly #max: number;
   readonly #byNo = new Map<number, Attempt>();
   readonly #byOrder = new Map<string, Attempt>();
   /** Answered by all. */
@@ -47,10 +50,13 @@ export class Attempts {
 
   constructor(options: {
     readonly shards: number;
+    /** Attempts at a time (I9). */
+    readonly max: number;
     readonly actors: ActorTable;
     readonly out: Outbox;
   }) {
     this.#shards = options.shards;
+    this.#max = options.max;
     this.#actors = options.actors;
     this.#out = options.out;
   }
@@ -74,6 +80,7 @@ export class Attempts {
   setPeer(shard: number, owner: OwnerId): OwnerId | undefined {
     const former = this.#peers.get(shard);
     this.#peers.set(shard, owner);
+    if (former !== undefined) this.#lost.delete(former);
     return former;
   }
 
@@ -82,12 +89,24 @@ export class Attempts {
     return this.#byOrder.get(id);
   }
 
-  /** Takes the lines of this shard and asks for the others; false when somebody is not there. */
+  /** The shard has no owner that answers; whatever waits for it is given up. */
+  losePeer(shard: number): void {
+    const owner = this.#peers.get(shard);
+    if (owner === undefined) return;
+    this.#lost.add(owner);
+    this.shedWhere(({ awaited }) => awaited.has(owner), 'overloaded');
+  }
+
+  /**
+   * Takes the lines of this shard and asks for the others; false when somebody is not there, or too
+   * many attempts wait already: a slow shard must not take the places and the units of this one.
+   */
   start(turn: Turn, waiting: Waiting<PlaceCommand>, now: number): boolean {
+    if (this.#byNo.size >= this.#max) return false;
     const owners: [number, OwnerId][] = [];
     for (const shard of waiting.command.otherShards ?? []) {
       const owner = this.#peers.get(shard);
-      if (owner === undefined) return false;
+      if (owner === undefined || this.#lost.has(owner)) return false;
       owners.push([shard, owner]);
     }
     this.#lastNo += 1;

@@ -53,6 +53,9 @@ export interface StatusDecision extends DecisionBase {
 
 export type Decision = OrderDecision | StockDecision | StatusDecision;
 
+/** `commit_batches.no` is an integer: 49 days at 500 batches a second. */
+const BATCH_NO_MAX = 2 ** 31 - 1;
+
 /** Shared by all decisions without any; replaced, never changed. */
 export const NONE: never[] = [];
 
@@ -139,8 +142,9 @@ export class CommitQueue {
       const small = this.#inFlight.size > 0 && this.#open.length < overlapOrdersMin;
       // The end of the batch in flight asks again, and if it hangs the next tick does.
       if (small && now < this.#openedAt + overlapWaitMsMax) return null;
+      // Before it was opened: the clock was set back, and nobody waits for it to catch up.
       const due = this.#openedAt + batchWaitMsMax;
-      if (now < due) return due;
+      if (now >= this.#openedAt && now < due) return due;
     }
     const decisions = this.#open;
     this.#open = [];
@@ -187,6 +191,8 @@ export class CommitQueue {
 
   #send(decisions: readonly Decision[]): Batch {
     this.#lastNo += 1;
+    // The next owner counts anew: a shard is replaced in less than a second.
+    if (this.#lastNo > BATCH_NO_MAX) throw new Error('this owner has used up its batch numbers');
     this.#inFlight.set(this.#lastNo, decisions);
     const orders: DecidedOrder[] = [];
     const stockChanges: ChangeStockCommand[] = [];

@@ -100,7 +100,11 @@ export class Decisions {
     } else {
       this.#state.attempts.release(attempt, null);
       this.#refuse(waiting, reports);
-      for (const repeat of repeats) this.#state.decideAgain(repeat);
+      for (const repeat of repeats) {
+        const same = repeat.command.requestHash === command.requestHash;
+        if (same && isKind(repeat, 'place')) this.#refuse(repeat, reports);
+        else this.#state.decideAgain(repeat);
+      }
     }
   }
 

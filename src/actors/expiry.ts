@@ -25,9 +25,11 @@ export class Expiry {
   /** Milliseconds since the epoch. */
   #horizon = -Infinity;
   #loading = false;
-  /** An order left the heap since the watermark moved. */
+  /** An expiry was settled since the watermark moved. */
   #moved = false;
   #markedAt = 0;
+  /** The last one that was told. */
+  #mark = -Infinity;
 
   constructor(max: number) {
     this.#max = max;
@@ -66,8 +68,12 @@ export class Expiry {
     const first = this.#heap[0];
     if (first === undefined || first.expiresAt > now) return null;
     this.#shift();
-    this.#moved = true;
     return first;
+  }
+
+  /** An order that was due is committed as expired, or had another status already. */
+  settle(): void {
+    this.#moved = true;
   }
 
   /** What to load next, or null when all is here, a load is under way or there is no room. */
@@ -88,16 +94,24 @@ export class Expiry {
 
   /**
    * The new watermark, at most once a second and only after something expired. `underWay` gives the
-   * earliest deadline of the orders that are not settled.
+   * earliest deadline of the orders that are not settled. It goes back with a clock that is set back:
+   * orders made from now on would be too old for whoever looks them up by it.
    */
   watermark(now: number, underWay: () => number): number | null {
+    if (now < this.#mark) {
+      this.#mark = now;
+      this.#markedAt = now;
+      return now;
+    }
     if (!this.#moved || now < this.#markedAt + WATERMARK_STEP_MS) return null;
     this.#moved = false;
     this.#markedAt = now;
     let first = Math.min(this.#heap[0]?.expiresAt ?? Infinity, underWay());
     for (const { order } of this.#resting) first = Math.min(first, order.expiresAt);
     const until = Math.min(now, this.#horizon, first - 1);
-    return Number.isFinite(until) ? until : null;
+    if (!Number.isFinite(until)) return null;
+    this.#mark = until;
+    return until;
   }
 
   #push(order: ExpiringOrder): void {

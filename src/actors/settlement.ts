@@ -11,9 +11,10 @@
  * back undecided.
  */
 import type { FreedUnits } from '../domain/product.ts';
-import type { AbortCause, Committed } from '../domain/batch.ts';
+import type { AbortCause, Committed, ExpiringOrder } from '../domain/batch.ts';
 import { PARTITIONS, partitionOf, shardOf } from '../domain/ids.ts';
 import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
+import type { OrderStatus } from '../domain/order.ts';
 import type { ShedCode } from '../domain/outcome.ts';
 import type { Answer } from '../domain/wire.ts';
 import type { Decision, OrderDecision, StatusDecision, StockDecision } from './commit-queue.ts';
@@ -79,12 +80,12 @@ export class Settlement {
     commits.forget(decision);
     this.#giveBack(decision, diverged);
     if (decision.kind === 'status-change') {
-      if ('expiresAt' in decision.cause) expiry.rest(decision.cause, restUntil);
+      if (isExpiring(decision.cause)) expiry.rest(decision.cause, restUntil);
       else out.shed(decision.cause, code);
     } else {
       for (const waiting of [decision.waiting, ...decision.repeats]) out.shed(waiting, code);
     }
-    if (decision.kind !== 'stock-change') this.#decideFollowers(decision);
+    if (decision.kind !== 'stock-change') this.#decideAgain(decision.followers);
   }
 
   /** A product of which the window forgets an order is no longer covered by it. */
@@ -102,7 +103,7 @@ export class Settlement {
     if (duplicates?.has(command.id) === true) {
       this.#giveBack(decision, null);
       this.#lookUp([decision.waiting, ...decision.repeats]);
-      this.#decideFollowers(decision);
+      this.#decideAgain(decision.followers);
       return;
     }
     for (const { productId } of decision.waiting.lines) {
@@ -116,7 +117,7 @@ export class Settlement {
       this.remember(command.id, entry);
     }
     this.#answerAll(decision, (n, replayed) => ({ n, type: 'accepted', replayed, order }));
-    this.#decideFollowers(decision);
+    this.#decideAgain(decision.followers);
   }
 
   #commitStock(
@@ -142,21 +143,38 @@ export class Settlement {
     duplicates: ReadonlySet<string> | null,
   ): void {
     const { change, cause } = decision;
-    if ('expiresAt' in cause) {
-      // Expired now, or it was paid or cancelled in time.
-    } else if (change.key !== null && duplicates?.has(change.key.id) === true) {
-      this.#lookUp([cause]);
-    } else {
-      const status = committed.unchanged[change.orderId];
-      const { n } = cause.command;
-      this.#state.out.answer(
-        cause,
-        status === undefined
-          ? { n, type: 'status-changed', replayed: false }
-          : { n, type: 'status-kept', status },
-      );
+    if (change.key !== null && duplicates?.has(change.key.id) === true) {
+      const { id } = change.key;
+      const [same, others] = partition(decision.followers, ({ command }) => command.id === id);
+      this.#lookUp(isExpiring(cause) ? same : [cause, ...same]);
+      this.#decideAgain(others);
+      return;
     }
-    this.#decideFollowers(decision);
+    const status = committed.unchanged[change.orderId];
+    if (isExpiring(cause)) this.#state.expiry.settle();
+    else {
+      const { n } = cause.command;
+      const changed: Answer = { n, type: 'status-changed', replayed: false };
+      this.#state.out.answer(cause, status === undefined ? changed : kept(n, status));
+    }
+    this.#answerFollowers(decision.followers, status ?? change.to);
+  }
+
+  /**
+   * The order has this status now. Whoever cannot change it is told so at once, a thousand of them
+   * as well as one; a key may be bound to what it did before.
+   */
+  #answerFollowers(followers: readonly WaitingRequest[], status: OrderStatus): void {
+    const { mailroom, lookUps, out } = this.#state;
+    for (const waiting of followers) {
+      const { command } = waiting;
+      if (command.kind !== 'change-status' || command.from.includes(status)) {
+        this.#state.decideAgain(waiting);
+      } else if (command.keyed) {
+        mailroom.takePlace(waiting);
+        lookUps.add({ waiting, otherwise: kept(command.n, status) });
+      } else out.answer(waiting, kept(command.n, status));
+    }
   }
 
   /** Units that a status change freed are on sale with whoever owns the product. */
@@ -221,8 +239,8 @@ export class Settlement {
     }
   }
 
-  #decideFollowers({ followers }: OrderDecision | StatusDecision): void {
-    for (const waiting of followers) this.#state.decideAgain(waiting);
+  #decideAgain(requests: readonly WaitingRequest[]): void {
+    for (const waiting of requests) this.#state.decideAgain(waiting);
   }
 
   #answerAll(
@@ -250,7 +268,19 @@ function undoingOf(cause: AbortCause, now: number): Undoing {
 /** Milliseconds since the epoch; an expiry has no customer who waits for it. */
 function arrivedAt(decision: Decision): number {
   if (decision.kind !== 'status-change') return decision.waiting.command.receivedAt;
-  return 'expiresAt' in decision.cause ? Infinity : decision.cause.command.receivedAt;
+  return isExpiring(decision.cause) ? Infinity : decision.cause.command.receivedAt;
+}
+
+function isExpiring(cause: StatusDecision['cause']): cause is ExpiringOrder {
+  return 'expiresAt' in cause;
+}
+
+function kept(n: number, status: OrderStatus): Answer {
+  return { n, type: 'status-kept', status };
+}
+
+function partition<T>(all: readonly T[], first: (item: T) => boolean): [T[], T[]] {
+  return [all.filter(first), all.filter((item) => !first(item))];
 }
 
 function concernsId(decision: Decision, id: string): boolean {

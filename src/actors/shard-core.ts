@@ -84,6 +84,9 @@ export class ShardCore {
       case 'peer':
         this.#meet(event.shard, event.ownerId, now);
         return;
+      case 'peer-lost':
+        this.#state.attempts.losePeer(event.shard);
+        return;
       case 'loaded':
         this.#load(event.products);
         return;
@@ -101,7 +104,7 @@ export class ShardCore {
         }
         return;
       case 'committed':
-        this.#state.prove(event.provenAt);
+        this.#state.prove(event.provenAt, now);
         this.#settlement.commit(event.no, event.committed);
         return;
       case 'aborted':
@@ -117,7 +120,7 @@ export class ShardCore {
         this.#state.expiry.endLoad(event.orders, event.complete);
         return;
       case 'owned':
-        this.#state.prove(event.provenAt);
+        this.#state.prove(event.provenAt, now);
         return;
       case 'tick':
         this.#tick(now);

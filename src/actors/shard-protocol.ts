@@ -27,6 +27,8 @@ export type ShardEvent =
   | { readonly type: 'unknown'; readonly no: number }
   /** `shard` is served by this owner from now on; the one before it is fenced (I5). */
   | { readonly type: 'peer'; readonly shard: number; readonly ownerId: OwnerId }
+  /** The thread that served `shard` is dead; another owner will follow. */
+  | { readonly type: 'peer-lost'; readonly shard: number }
   | {
       readonly type: 'messages';
       readonly from: OwnerId;

@@ -10,6 +10,9 @@ import { Outbox } from './outbox.ts';
 import type { ShardIdentity, ShardLimits } from './shard-protocol.ts';
 import type { WaitingRequest } from './waiting.ts';
 
+/** Of a shard's places: orders that wait for other shards. */
+const ATTEMPTS_SHARE = 0.25;
+
 export class ShardState {
   readonly identity: ShardIdentity;
   readonly limits: ShardLimits;
@@ -33,7 +36,8 @@ export class ShardState {
     const { actors } = this.mailroom;
     this.out = new Outbox(this.mailroom);
     this.commits = new CommitQueue(identity.ownerId, limits);
-    this.attempts = new Attempts({ shards: identity.shards, actors, out: this.out });
+    const max = Math.ceil(limits.mailboxMax * ATTEMPTS_SHARE);
+    this.attempts = new Attempts({ shards: identity.shards, max, actors, out: this.out });
     this.holds = new Holds(actors, this.out);
     this.expiry = new Expiry(limits.expiringMax);
     this.#provenAt = identity.provenAt;
@@ -44,11 +48,13 @@ export class ShardState {
    * the products by now (I5).
    */
   isProven(now: number): boolean {
-    return now - this.#provenAt <= this.limits.proofAgeMsMax;
+    const age = now - this.#provenAt;
+    // A proof of later than now was given before the clock was set back: it says nothing.
+    return age >= 0 && age <= this.limits.proofAgeMsMax;
   }
 
-  prove(provenAt: number): void {
-    if (provenAt > this.#provenAt) this.#provenAt = provenAt;
+  prove(provenAt: number, now: number): void {
+    if (provenAt > this.#provenAt || this.#provenAt > now) this.#provenAt = provenAt;
   }
 
   /** For a command that waited for the end of another one. */

@@ -61,6 +61,13 @@ const UNCLAIM_SQL = /* sql */ `
 /** Before anybody can place an order that lives longer than any before it. */
 const HOLD_TTL_SQL = /* sql */ `
   UPDATE engine_settings SET hold_ttl_max = greatest(hold_ttl_max, $1 * interval '1 ms')`;
+/**
+ * The new owners' clock may be behind that of those who moved the watermarks, and an order must not
+ * be made long before its partition's. The table's lock keeps the two from waiting for each other.
+ */
+const LOWER_WATERMARKS_SQL = /* sql */ `
+  UPDATE expiry_watermarks SET expired_until = $1 WHERE expired_until > $1`;
+const LOCK_WATERMARKS_SQL = /* sql */ `LOCK expiry_watermarks IN SHARE ROW EXCLUSIVE MODE`;
 const PROOF_SQL = /* sql */ `SELECT fenced_by FROM owners WHERE id = $1 AND fenced_at IS NOT NULL`;
 
 export interface Takeover {
@@ -96,6 +103,8 @@ export async function takeOver(
     }
     await client.query(CLAIM_SQL, [owners]);
     await client.query(HOLD_TTL_SQL, [claim.holdTtlMs]);
+    await client.query(LOCK_WATERMARKS_SQL);
+    await client.query(LOWER_WATERMARKS_SQL, [new Date()]);
     const live = former.rows.filter((owner) => owner.live).map((owner) => owner.node);
     return { owners, fencedNodes: [...new Set(live)] };
   });

@@ -35,6 +35,7 @@ import {
   readNewestOrders,
   readProducts,
 } from './shard-reader.ts';
+import type { Watermark } from './shard-reader.ts';
 import { cutClient, endClient, withinTime } from './silence.ts';
 
 /** For a session to be opened: at the start, and when it is needed. */
@@ -137,12 +138,12 @@ export class ShardDatabase {
 
   /** Products of which the last batches of this owner freed units. */
   freedBy(owner: OwnerId): Promise<ProductId[]> {
-    return this.#read((client) => findFreedBy(client, owner));
+    return this.#readLong((client) => findFreedBy(client, owner));
   }
 
   /** No unpaid order of these partitions expired until then (milliseconds since the epoch). */
-  moveWatermark(partitions: readonly PartitionId[], timeMs: number): Promise<void> {
-    return this.#read((client) => moveWatermark(client, partitions, timeMs));
+  moveWatermark(watermark: Watermark): Promise<void> {
+    return this.#read((client) => moveWatermark(client, watermark));
   }
 
   /** Takes as long as it takes; see `readExpiring`. */

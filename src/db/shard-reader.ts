@@ -3,8 +3,8 @@
  * its idempotency window, and unpaid orders in the order in which they expire. Committed rows only;
  * one query at a time, on a session of the shard's own.
  *
- * Owns: the table `expiry_watermarks`. A watermark is true for ever once it is true ("no order that
- * expired until then waits for payment"), so moving it needs no fence, and it only moves forward.
+ * Owns: the table `expiry_watermarks` ("no order of the partition that expired until then waits for
+ * payment"), which only the partition's owner moves, and takeover lowers.
  */
 import type pg from 'pg';
 import type { ExpiringOrder, StoredEffect } from '../domain/batch.ts';
@@ -91,8 +91,9 @@ const EXPIRING_SQL = /* sql */ `
    ORDER BY o.expires_at, o.id`;
 
 const MOVE_WATERMARK_SQL = /* sql */ `
-  UPDATE expiry_watermarks SET expired_until = greatest(expired_until, $2)
-   WHERE partition = ANY ($1) AND expired_until < $2`;
+  UPDATE expiry_watermarks w SET expired_until = $2
+    FROM partitions p
+   WHERE w.partition = ANY ($1) AND p.id = w.partition AND p.owner_id = $3`;
 
 /** Milliseconds of the first look back; four times further each time it finds too few. */
 const LOOK_BACK_MS = 15_000;
@@ -255,13 +256,22 @@ export async function readExpiring(
   };
 }
 
-/** No order of these partitions that expired until `time` waits for payment: milliseconds. */
+/**
+ * No order of these partitions that expired until `time` (milliseconds) waits for payment. Nothing is
+ * written for an owner that does not own them any more.
+ */
 export async function moveWatermark(
   client: pg.ClientBase,
-  partitions: readonly PartitionId[],
-  time: number,
+  { owner, partitions, time }: Watermark,
 ): Promise<void> {
-  await client.query(MOVE_WATERMARK_SQL, [partitions, new Date(time)]);
+  await client.query(MOVE_WATERMARK_SQL, [partitions, new Date(time), owner]);
+}
+
+export interface Watermark {
+  readonly owner: OwnerId;
+  readonly partitions: readonly PartitionId[];
+  /** Milliseconds since the epoch. */
+  readonly time: number;
 }
 
 function storedOrder(row: OrderRow): StoredOrder {

@@ -58,6 +58,8 @@ const OPTIONS = documented({
   ],
 });
 
+const FINAL: ReadonlySet<OrderStatus> = new Set(['EXPIRED', 'CANCELLED']);
+
 /** Adds POST /orders/{id}/cancel. */
 export function addCancelOrderRoute(app: FastifyInstance, deps: CancelOrderDeps): void {
   const { gateway, authenticate } = deps;
@@ -72,9 +74,14 @@ export function addCancelOrderRoute(app: FastifyInstance, deps: CancelOrderDeps)
       const order = await visibleOrder(deps, request.params.id, reply);
       if (order === undefined) return reply;
       const { headers } = request.raw;
+      const idempotencyKey = idempotencyKeyOf(headers);
+      if (idempotencyKey === null && FINAL.has(order.status)) {
+        // Nobody can change it any more, so its owner need not be asked.
+        return answer(reply, order, { type: 'not-changeable', status: order.status });
+      }
       const outcome = await gateway.changeStatus({
         author: userId,
-        idempotencyKey: idempotencyKeyOf(headers),
+        idempotencyKey,
         orderId: order.id,
         productIds: order.items.map((line) => line.productId),
         from,

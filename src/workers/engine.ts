@@ -7,6 +7,7 @@ import type { ShardLimits } from '../actors/shard-protocol.ts';
 import { withClient } from '../db/client.ts';
 import { releaseOwners, replaceOwner, takeOver } from '../db/ownership.ts';
 import { ShardDatabase } from '../db/shard-database.ts';
+import { withinTime } from '../db/silence.ts';
 import type { ShedCode } from '../domain/outcome.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import type { LoggerOptions } from '../telemetry/logger.ts';
@@ -27,6 +28,8 @@ const EXPIRING_MAX = 1_000_000;
 /** Shares of the request's time: undecided for this long, and a statement running for this long. */
 const UNDECIDED_SHARE = 0.8;
 const STATEMENT_SHARE = 0.9;
+/** For the transaction that replaces an owner; then it is tried again. */
+const REPLACE_MS_MAX = 10_000;
 /** A batch is four statements, and each may take its whole time; who is silent for longer is gone. */
 const SILENCE_FACTOR = 4;
 /** Requests that wait in the router per undecided command of the shards. */
@@ -113,7 +116,9 @@ export class Engine {
         start.onShardLost(shard, reason);
       },
       replaceOwner: (replacement) =>
-        withClient(this.#takeover, (client) => replaceOwner(client, { node, ...replacement })),
+        withClient(this.#takeover, (client) =>
+          withinTime(client, REPLACE_MS_MAX, () => replaceOwner(client, { node, ...replacement })),
+        ),
     });
     if (fencedNodes.length > 0) {
       // Whoever was fenced may go on refusing for as long as its last proof is fresh. It commits

@@ -69,12 +69,12 @@ export class Requests {
   }
 
   /**
-   * Ends what was received at `time` or before (milliseconds since the epoch). A Map is in order of
+   * Ends what was received at `time` or before (see `since`). A Map is in order of
    * insertion and all requests have the same time, so the overdue come first.
    */
   expire(time: number): void {
     for (const [n, waiter] of this.#waiting) {
-      if (waiter.command.receivedAt > time) return;
+      if (waiter.since > time) return;
       this.#waiting.delete(n);
       if (waiter.kind === 'place') this.#remember(waiter);
       answerUnknown(waiter);

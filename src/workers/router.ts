@@ -82,7 +82,7 @@ export class Router implements OrderGateway {
     }));
     // Never cleared: whoever still waits when the router closes has a deadline too.
     setInterval(
-      () => this.#requests.expire(Date.now() - options.requestTimeoutMs),
+      () => this.#requests.expire(performance.now() - options.requestTimeoutMs),
       SWEEP_MS,
     ).unref();
   }
@@ -158,9 +158,10 @@ export class Router implements OrderGateway {
       reference,
       metadata,
     };
+    const since = performance.now();
     return new Promise((resolve) => {
       const { metadata } = request;
-      this.#requests.add({ kind: 'place', shard, command, metadata, moved: false, resolve });
+      this.#requests.add({ kind: 'place', shard, command, metadata, since, moved: false, resolve });
       this.#send(shard, command);
     });
   }
@@ -184,8 +185,9 @@ export class Router implements OrderGateway {
       reason,
       author,
     };
+    const since = performance.now();
     return new Promise((resolve) => {
-      this.#requests.add({ kind: 'change-stock', shard, command, moved: false, resolve });
+      this.#requests.add({ kind: 'change-stock', shard, command, since, moved: false, resolve });
       this.#send(shard, command);
     });
   }
@@ -212,8 +214,9 @@ export class Router implements OrderGateway {
       reason,
       author,
     };
+    const since = performance.now();
     return new Promise((resolve) => {
-      this.#requests.add({ kind: 'change-status', shard, command, moved: false, resolve });
+      this.#requests.add({ kind: 'change-status', shard, command, since, moved: false, resolve });
       this.#send(shard, command);
     });
   }

@@ -172,6 +172,8 @@ export class ShardPool {
         return;
       }
       this.#options.onLost(shard, describeEnd(end));
+      const lost: Control = { type: 'peer-lost', shard };
+      for (const other of this.#serving) other?.control.postMessage(lost);
       const steady = servedSince !== null && performance.now() - servedSince > STEADY_MS;
       servedSince = null;
       if (steady) retryMs = RETRY_MS_MIN;

@@ -70,8 +70,8 @@ export class ShardRunner {
     void this.#keepProving();
     for (const peer of parts.peers) this.#meet(peer);
     parts.control.on('message', (message: Control) => {
-      if (message.type === 'stop') this.#handle({ type: 'stop' });
-      else this.#meet(message.peer);
+      if (message.type === 'peer') this.#meet(message.peer);
+      else this.#handle(message);
     });
     for (const [from, port] of parts.routers.entries()) {
       port.on('message', ({ commands }: ToShard) => {
@@ -164,7 +164,7 @@ export class ShardRunner {
       { type: 'answer' | 'send' | 'commit' | 'resolve' | 'wake' | 'fenced' | 'stopped' }
     >,
   ): void {
-    const { database, partitions } = this.#parts;
+    const { database, partitions, ownerId: owner } = this.#parts;
     switch (effect.type) {
       case 'load':
         void this.#feed({ type: 'load-failed' }, async () => ({
@@ -194,7 +194,7 @@ export class ShardRunner {
       }
       case 'expired-until':
         // The next one says more: nothing depends on this one.
-        void database.moveWatermark(partitions, effect.time).catch((error: unknown) => {
+        void database.moveWatermark({ owner, partitions, time: effect.time }).catch((error) => {
           if (!isPassing(error)) this.#fail(error);
         });
         return;

@@ -39,7 +39,9 @@ export type Control =
   /** Decide nothing new, commit what was accepted, then end. */
   | { readonly type: 'stop' }
   /** The peer's shard is served by this owner from now on; the one before it is fenced. */
-  | { readonly type: 'peer'; readonly peer: Peer };
+  | { readonly type: 'peer'; readonly peer: Peer }
+  /** The thread that served this shard is dead; another owner will follow. */
+  | { readonly type: 'peer-lost'; readonly shard: number };
 
 /** An Error would lose its class and fields on the way, so the end is told as data. */
 export type ShardEnd =

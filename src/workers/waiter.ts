@@ -9,6 +9,8 @@ import type { ChangeStatusCommand, ChangeStockCommand, PlaceCommand } from '../d
 
 interface WaiterBase {
   readonly shard: number;
+  /** When it was received; of a clock that is never set, milliseconds. */
+  readonly since: number;
   /** It was posted to an owner that died. */
   moved: boolean;
 }

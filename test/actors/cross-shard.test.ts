@@ -181,6 +181,35 @@ describe('an order across shards', () => {
     expect(home.answer(n)).toMatchObject({ type: 'shed', code: 'overloaded' });
   });
 
+  it('is shed while the other shard is dead, and so is whoever waits for it', () => {
+    const pair = new Pair();
+    const waits = pair.home.place(BOTH);
+    pair.home.step({ type: 'peer-lost', shard: 0 });
+    const later = pair.home.place(BOTH);
+    expect(pair.home.types([waits, later])).toEqual(['shed', 'shed']);
+    expect(pair.left()[0]).toBe(10);
+    pair.home.step({ type: 'peer', shard: 0, ownerId: 13 as OwnerId });
+    expect(pair.home.answer(pair.home.place(BOTH))).toBeUndefined();
+  });
+
+  it('may take a quarter of the places while the others are slow, not all (I9)', () => {
+    const products = [product(1, { stock: 5000 })];
+    const identity = { ownerId: HOME, shard: 1, shards: 2 };
+    const home = new ShardHarness({ products, identity, limits: { mailboxMax: 100 } });
+    home.step({ type: 'peer', shard: 0, ownerId: HOLDER });
+    const carts = home.placeAll(Array.from({ length: 30 }, () => BOTH));
+    expect(home.types(carts).filter((type) => type === 'shed')).toHaveLength(5);
+    expect(home.answer(home.place())).toBeUndefined();
+    expect(home.batches).toHaveLength(1);
+  });
+
+  it('that is refused is refused to all who repeat it, at one look around', () => {
+    const pair = new Pair([10, 0]);
+    const repeats = Array.from({ length: 5 }, () => pair.home.place({ ...BOTH, key: 'k' }));
+    pair.talk();
+    expect(new Set(pair.home.types(repeats))).toEqual(new Set(['refused']));
+  });
+
   it('is given up when the shard stops', () => {
     const pair = new Pair();
     const n = pair.home.place(BOTH);

@@ -427,6 +427,26 @@ describe('ownership and stopping', () => {
     expect(shard.answer(shard.place())).toMatchObject({ type: 'refused' });
   });
 
+  it('is not proven by what was said before the clock was set back', () => {
+    const shard = new ShardHarness();
+    shard.proving = false;
+    shard.now -= 3_600_000;
+    expect(shard.answer(shard.place())).toMatchObject({ type: 'shed' });
+    shard.step({ type: 'owned', provenAt: shard.now });
+    expect(shard.answer(shard.place())).toBeUndefined();
+  });
+
+  it('commits what joined the open batch before the clock was set back', () => {
+    const shard = new ShardHarness({ limits: { commitsInFlightMax: 1 } });
+    shard.place();
+    const waits = shard.place();
+    shard.now -= 3_600_000;
+    shard.commit(1);
+    expect(shard.batches).toHaveLength(2);
+    shard.commit(2);
+    expect(shard.answer(waits)).toMatchObject({ type: 'accepted' });
+  });
+
   it('is proven by a commit, from the moment it was sent', () => {
     const shard = new ShardHarness();
     shard.proving = false;

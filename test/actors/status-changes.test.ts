@@ -40,9 +40,22 @@ describe('a cancelled order', () => {
     shard.commit(1);
     expect(shard.batches[1]?.statusChanges).toHaveLength(1);
     shard.commit(2);
-    expect(shard.batches[2]?.statusChanges).toHaveLength(1);
-    shard.commit(3, { unchanged: { order: 'CANCELLED' } });
+    expect(shard.batches).toHaveLength(2);
     expect(shard.types([first, second])).toEqual(['status-changed', 'status-kept']);
+  });
+
+  it('costs one batch however many want it, and answers them all with it (I9)', () => {
+    const shard = new ShardHarness();
+    const first = shard.cancel('order');
+    const others = Array.from({ length: 50 }, () => shard.cancel('order'));
+    const keyed = shard.cancel('order', { key: 'k' });
+    shard.commit(1);
+    expect(shard.batches).toHaveLength(1);
+    expect(shard.types([first])).toEqual(['status-changed']);
+    expect(new Set(shard.types(others))).toEqual(new Set(['status-kept']));
+    expect(shard.lookUps).toEqual([['k']]);
+    expect(shard.answer(keyed)).toMatchObject({ type: 'status-kept', status: 'CANCELLED' });
+    expect(shard.core.undecided).toBe(0);
   });
 
   it('waits for another change of it also when the id is pending as somebody misused key', () => {
@@ -131,6 +144,17 @@ describe('an order that is not paid in time', () => {
     expect(shard.batches).toHaveLength(5);
   });
 
+  it('takes the watermark back with the clock: later orders would be too old for it', () => {
+    const shard = new ShardHarness({ expiring: [expiring('old', START_MS)] });
+    shard.pass(3_600_000);
+    shard.commit(1);
+    shard.pass(1000);
+    shard.pass(-3_600_000);
+    const marks = shard.others.flatMap((e) => (e.type === 'expired-until' ? [e.time] : []));
+    expect(marks.at(-1)).toBe(shard.now);
+    expect(Math.max(...marks)).toBeGreaterThan(shard.now);
+  });
+
   it('holds the watermark back while it rests', () => {
     const orders = [expiring('denied', START_MS), expiring('next', START_MS + 2000)];
     const shard = new ShardHarness({ expiring: orders });
@@ -149,10 +173,15 @@ describe('an order that is not paid in time', () => {
     const marks = () => shard.others.flatMap((e) => (e.type === 'expired-until' ? [e.time] : []));
     shard.pass(10);
     shard.pass(990);
-    expect(marks()).toEqual([START_MS - 1]);
+    expect(marks()).toEqual([]);
     shard.commit(1);
-    shard.pass(4000);
-    expect(marks()).toEqual([START_MS - 1, START_MS + 4999]);
+    shard.pass(1);
+    shard.pass(1);
+    expect(marks()).toEqual([START_MS + 1001]);
+    shard.pass(3998);
+    shard.commit(2);
+    shard.pass(0);
+    expect(marks().at(-1)).toBe(START_MS + 5000);
   });
 });
 

@@ -171,7 +171,7 @@ describe('a read', () => {
     const expiring = shard.expiring({ partitions, after: null, max: 10_000 });
     await until('it waits', async () => (await waitingForLock(stage.database, SHARD)) === 1);
     expect(await shard.fence(stage.builder.ownerId)).toBeNull();
-    await shard.moveWatermark(partitions, 0);
+    await shard.moveWatermark({ owner: stage.builder.ownerId, partitions, time: 0 });
     await until('it waited longer than a statement may take', async () => {
       const rows = await stage.database.query(
         /* sql */ `SELECT FROM pg_stat_activity

@@ -115,21 +115,29 @@ describe('unpaid orders', () => {
   });
 });
 
+/** By the owner. */
+function move(ids: readonly PartitionId[], time: number): Promise<void> {
+  return moveWatermark(session, { owner: builder.ownerId, partitions: ids, time });
+}
+
 describe('a watermark', () => {
-  it('moves forward only, and for its partitions only', async () => {
-    await moveWatermark(session, partitions(0, 2), NOW);
+  it('is moved for its partitions only, and only by who owns them (I5)', async () => {
+    await move(partitions(0, 2), NOW);
     expect(await watermarks()).toEqual([NOW, null, NOW]);
-    await moveWatermark(session, partitions(0, 1), NOW - 1);
-    expect(await watermarks()).toEqual([NOW, NOW - 1, NOW]);
-    await moveWatermark(session, partitions(0, 1, 2), NOW + 1);
-    expect(await watermarks()).toEqual([NOW + 1, NOW + 1, NOW + 1]);
+    const zombie = ((builder.ownerId as number) + 1000) as OwnerId;
+    const claim = { owner: zombie, partitions: partitions(0, 1, 2), time: NOW + 1 };
+    await moveWatermark(session, claim);
+    expect(await watermarks()).toEqual([NOW, null, NOW]);
+    // The owner's clock was set back.
+    await move(partitions(0, 1, 2), NOW - 1);
+    expect(await watermarks()).toEqual([NOW - 1, NOW - 1, NOW - 1]);
   });
 
   it('never hides an order that expires after it, nor one of a partition that lags behind', async () => {
     const first = await place(NOW + 1, inZero);
     const lagging = await place(NOW - HOLD_MS, inOne);
-    await moveWatermark(session, partitions(0), NOW);
-    await moveWatermark(session, partitions(1), NOW - HOLD_MS - 1);
+    await move(partitions(0), NOW);
+    await move(partitions(1), NOW - HOLD_MS - 1);
     const query = { partitions: partitions(0, 1), after: null, max: ALL };
     expect(idsOf((await readExpiring(session, query)).orders)).toEqual([lagging, first]);
   });
@@ -146,7 +154,7 @@ describe('a watermark', () => {
       [NOW],
     );
     await database.query('VACUUM (ANALYZE) orders');
-    await moveWatermark(session, partitions(0, 1), NOW);
+    await move(partitions(0, 1), NOW);
     const query = vi.spyOn(session, 'query');
     const { orders } = await readExpiring(session, { partitions: partitions(0, 1), after: NOW, max: ALL }); // prettier-ignore
     const [text, values] = query.mock.calls.at(-1) as unknown as [string, unknown[]];

@@ -251,7 +251,7 @@ class ScenarioStage {
       }
       case 'expired-until':
         this.#ask(shard, async () => {
-          await sessions.moveWatermark(partitions, effect.time);
+          await sessions.moveWatermark({ owner: ownerId, partitions, time: effect.time });
           return { type: 'tick' };
         });
         return;

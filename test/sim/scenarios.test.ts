@@ -46,7 +46,7 @@ class FakeDriver implements ScenarioDriver {
       effects: async (ids) => postgres.effects(ids),
       freedBy: async (home) => postgres.freedBy(home),
       expiring: async ({ after, max }) => postgres.expiring({ shard, after, max }),
-      moveWatermark: async (_, time) => postgres.expiredUntil(shard, time),
+      moveWatermark: async ({ time }) => postgres.expiredUntil(shard, time),
       close: async () => undefined,
     };
     return { ownerId: postgres.takeOver(former), sessions };
