@@ -54,14 +54,25 @@ export class CommitSessions {
 
   /**
    * For one commit; null when none can be had in time. Rejects for a defect, or a server that is not
-   * durable any more.
+   * durable any more. One that rests ready is there without a promise: PostgreSQL has the batch before
+   * the answers of the last one wake the HTTP thread, which is worth a tenth of the orders where
+   * batches are small.
    */
-  async take(): Promise<CommitSession | null> {
+  take(): CommitSession | Promise<CommitSession | null> {
     this.#commits += 1;
+    const idle = this.#takeIdle();
+    if (idle === undefined || this.#isStale(idle)) return this.#prepare(idle);
+    return idle;
+  }
+
+  async #prepare(idle: CommitSession | undefined): Promise<CommitSession | null> {
+    let next = idle;
     const deadline = performance.now() + TAKE_MS_MAX;
     for (let leftMs = TAKE_MS_MAX; leftMs > 0; leftMs = deadline - performance.now()) {
       try {
-        return await this.#ready(this.#takeIdle() ?? (await this.#open(leftMs)));
+        const session = next ?? this.#takeIdle() ?? (await this.#open(leftMs));
+        next = undefined;
+        return await this.#ready(session);
       } catch (error) {
         if (!isPassing(error)) throw error;
         await delay(RETRY_MS);
@@ -93,8 +104,12 @@ export class CommitSessions {
     return { client, backend, stagedAt: this.#commits };
   }
 
+  #isStale(session: CommitSession): boolean {
+    return this.#commits - session.stagedAt >= COMMITS_PER_STAGING;
+  }
+
   async #ready(session: CommitSession): Promise<CommitSession> {
-    if (this.#commits - session.stagedAt >= COMMITS_PER_STAGING) {
+    if (this.#isStale(session)) {
       session.stagedAt = this.#commits;
       await prepare(session.client, () => renewStaging(session.client));
     }

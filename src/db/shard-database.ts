@@ -94,7 +94,8 @@ export class ShardDatabase {
     }
     this.#inFlight += 1;
     try {
-      const session = await this.#sessions.take();
+      const taken = this.#sessions.take();
+      const session = taken instanceof Promise ? await taken : taken;
       if (session === null) return { type: 'aborted', cause: { type: 'passing' } };
       return await this.#send(session, batch);
     } finally {
