@@ -29,7 +29,7 @@ const EXPIRING_MAX = 1_000_000;
 const UNDECIDED_SHARE = 0.8;
 const STATEMENT_SHARE = 0.9;
 /** For the transaction that replaces an owner; then it is tried again. */
-const REPLACE_MS_MAX = 10_000;
+const REPLACE_MS_MAX = 2000;
 /** A batch is four statements, and each may take its whole time; who is silent for longer is gone. */
 const SILENCE_FACTOR = 4;
 /** Requests that wait in the router per undecided command of the shards. */

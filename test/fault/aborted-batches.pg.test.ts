@@ -1,4 +1,7 @@
-/** PostgreSQL refuses batches of a serving process: it heals in place, and every answer is final. */
+/**
+ * PostgreSQL refuses batches of a serving process, or their end is lost on the way: it heals in place,
+ * and every answer is final.
+ */
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -11,6 +14,7 @@ import {
   productIds,
   stocksOf,
 } from '../support/shop.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 import { BatchTrap } from './batch-trap.ts';
 import { Journal } from './journal.ts';
@@ -28,6 +32,7 @@ const ids = productIds(9).filter((id) => id !== missing);
 
 let database: TestDatabase;
 let trap: BatchTrap;
+let proxy: TcpProxy;
 let server: ServerProcess;
 
 beforeAll(async () => {
@@ -36,7 +41,8 @@ beforeAll(async () => {
   trap = await BatchTrap.build(database);
   // One batch in flight: whatever is ordered meanwhile shares the next one.
   const env = { SHARDS: `${SHARDS}`, COMMITS_IN_FLIGHT_MAX: '1' };
-  server = await ServerProcess.start({ databaseUrl: database.url, env });
+  proxy = await TcpProxy.start(database.url);
+  server = await ServerProcess.start({ databaseUrl: proxy.databaseUrl, env });
 });
 
 afterEach(async () => {
@@ -47,10 +53,15 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await expectSellsOut(server.url, { database, ids });
-  expect(await server.stop()).toBe(0);
-  await expectCleanAudit(database);
-  await database.close();
+  try {
+    await expectSellsOut(server.url, { database, ids });
+    expect(await server.stop()).toBe(0);
+    await expectCleanAudit(database);
+  } finally {
+    await server.kill();
+    await proxy.close();
+    await database.close();
+  }
 });
 
 /**
@@ -183,3 +194,23 @@ it('sessions that are terminated at work are opened again: no order is lost, non
   expect(Object.keys(journal.answers)).not.toContain('409 out-of-stock');
   await journal.expectTrue(database, { before: before.map(({ id }) => id) });
 });
+
+it.each(['sent', 'answered'] as const)(
+  'a batch whose connection is lost when it was %s is found in PostgreSQL: its customer gets 201, once (I2, I3, I8)',
+  async (cut) => {
+    const customer = new Customer();
+    const order = { key: 'once', items: [[neighbour, 1]] } as const;
+    const [before = 0] = await stocksOf(database, [neighbour]);
+    await trap.arm('orders', 'NULL;');
+    proxy.cutNextCommit(cut);
+    const cuts = proxy.cuts;
+    const answer = await customer.order(server.url, order);
+    expect(answer.status).toBe(201);
+    expect(proxy.cuts).toBe(cuts + 1);
+    expect(await trap.hits()).toBe(1);
+    const repeat = await customer.order(server.url, order);
+    expect(repeat).toMatchObject({ status: 201, body: answer.body });
+    expect(repeat.headers.has('idempotency-replayed')).toBe(true);
+    expect(await stocksOf(database, [neighbour])).toEqual([before - 1]);
+  },
+);

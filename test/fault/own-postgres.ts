@@ -80,7 +80,9 @@ export class OwnPostgres {
     return performance.now();
   }
 
+  /** Kills what is left of it. */
   async remove(): Promise<void> {
+    for (const pid of await this.processes()) process.kill(pid, 'SIGKILL');
     await rm(this.#root, { recursive: true, force: true });
   }
 

@@ -22,6 +22,8 @@ const ROUNDS = 9;
 /** The promise is two seconds; this machine may have other things to do. */
 const MEDIAN_MS_MAX = 2000;
 
+const KILL_SHARD_THREAD = new URL('./kill-shard-thread.ts', import.meta.url).href;
+
 let postgres: OwnPostgres;
 let server: ServerProcess;
 let database: TestDatabase;
@@ -38,6 +40,7 @@ beforeAll(async () => {
       DATA_DIR: postgres.dataDir,
       REQUEST_TIMEOUT_MS: '2500',
     },
+    preload: [KILL_SHARD_THREAD],
   });
   database = openTestDatabase(await postgres.databaseUrl());
   // From the next restart on.
@@ -51,7 +54,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  const owners = await database.query('SELECT FROM owners');
+  const owners = await database.query('SELECT FROM owners WHERE fenced_at IS NULL');
   expect(owners).toHaveLength(SHARDS);
   await journal.settle(server.url);
   await journal.expectTrue(database);
@@ -59,11 +62,16 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await expectSellsOut(server.url, { database, ids });
-  await expectCleanAudit(database);
-  await database.close();
-  expect(await server.stop()).toBe(0);
-  await postgres.remove();
+  try {
+    await expectSellsOut(server.url, { database, ids });
+    await expectCleanAudit(database);
+    await database.close();
+    expect(await server.stop()).toBe(0);
+    expect(await postgres.processes()).toEqual([]);
+  } finally {
+    await server.kill();
+    await postgres.remove();
+  }
 });
 
 async function readiness(): Promise<{ readonly status: number; readonly reason: unknown }> {
@@ -146,6 +154,24 @@ describe('PostgreSQL', { timeout: 60_000 }, () => {
       }
       await expectRecovery('connections are free');
     });
+    // The shards healed their sessions; nobody was replaced.
+    expect(await database.query('SELECT FROM owners')).toHaveLength(SHARDS);
+  });
+
+  it('that comes back replaces a shard whose thread died meanwhile (I4, I8)', async () => {
+    await journal.underLoad(server.url, LOAD, async () => {
+      await journal.acceptedMore(50);
+      try {
+        await postgres.freeze();
+        server.signal('SIGWINCH');
+        await until('the thread is gone', () => server.log.includes('a shard is being replaced'));
+        await until('it says that it is not ready', async () => (await readiness()).status === 503);
+      } finally {
+        await postgres.wake();
+      }
+      await expectRecovery('PostgreSQL is back for a dead shard');
+    });
+    expect(await database.query('SELECT FROM owners')).toHaveLength(SHARDS + 1);
   });
 });
 

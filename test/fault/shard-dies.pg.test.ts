@@ -4,6 +4,7 @@ import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { ServerProcess } from '../support/server.ts';
 import { expectCleanAudit, expectSellsOut, makeProducts, productIds } from '../support/shop.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 import { Journal } from './journal.ts';
 import type { Items } from './journal.ts';
@@ -21,6 +22,7 @@ const NEWEST = 'SIGURG';
 const ids = productIds(2 * SHARDS);
 const databases: TestDatabase[] = [];
 let database: TestDatabase;
+let proxy: TcpProxy;
 let server: ServerProcess;
 let journal: Journal;
 let ordered = 0;
@@ -29,8 +31,9 @@ beforeEach(async () => {
   database = await createTestDatabase();
   databases.push(database);
   await makeProducts(database, { ids, stock: STOCK });
+  proxy = await TcpProxy.start(database.url);
   server = await ServerProcess.start({
-    databaseUrl: database.url,
+    databaseUrl: proxy.databaseUrl,
     env: { SHARDS: `${SHARDS}` },
     preload: [KILL_SHARD_THREAD],
   });
@@ -39,6 +42,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await server.kill();
+  await proxy.close();
 });
 
 afterAll(async () => {
@@ -204,6 +208,16 @@ describe('a shard thread that is terminated under load', { timeout: 60_000 }, ()
     });
     expect(new Set(deaths.map(({ successor }) => successor.shard)).size).toBe(1);
     report('one shard killed again and again', await Promise.all(deaths.map(replacedMs)));
+    await expectAllSettled();
+  });
+
+  it('is replaced although the connection for that falls silent (I9)', async () => {
+    await journal.underLoad(server.url, LOAD, async () => {
+      await journal.acceptedMore(50);
+      proxy.silenceNextReplacement();
+      await killUnderLoad(OLDEST);
+    });
+    expect(proxy.cuts).toBe(1);
     await expectAllSettled();
   });
 });

@@ -155,18 +155,20 @@ describe('one key', () => {
 });
 
 describe('an order of several products', () => {
-  it.each([
-    ['one shard owns them all', [16, 20]],
-    ['two shards own them', [12, 13]],
-    ['four shards own them', [24, 25, 26, 27]],
-  ])('takes all lines or none when %s (I4)', async (_, numbers) => {
-    const ids = productIds(28).filter((_, n) => numbers.includes(n));
-    await makeProducts(database, { ids, stock: 5 });
+  it('takes all lines or none, whether one, two or four shards own them (I4)', async () => {
     server = await ServerProcess.start({ databaseUrl: database.url });
-    const items = ids.map((id) => [id, 1] as const);
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, () => new Customer().order(server.url, { items })),
-    );
-    expect(count(answers)).toEqual({ '201': 5, '409 out-of-stock': 15 });
+    for (const numbers of [
+      [16, 20],
+      [12, 13],
+      [24, 25, 26, 27],
+    ]) {
+      const ids = productIds(28).filter((_, n) => numbers.includes(n));
+      await makeProducts(database, { ids, stock: 5 });
+      const items = ids.map((id) => [id, 1] as const);
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => new Customer().order(server.url, { items })),
+      );
+      expect(count(answers)).toEqual({ '201': 5, '409 out-of-stock': 15 });
+    }
   });
 });

@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 
-/** Marks the message that carries a batch. */
-const COMMIT_MARK = 'merge_batch(';
+/** Marks the message that carries a batch, or makes a new owner. */
+const MARKS = { commit: 'merge_batch(', replacement: 'pg_advisory_xact_lock($1)' };
 
 /**
  * What happens to the connection that sends the next batch. `silent`: the batch never arrives, and
@@ -19,6 +19,7 @@ export type Cut = 'silent' | 'sent' | 'answered';
 
 interface State {
   next: Cut | null;
+  mark: string;
   cuts: number;
 }
 
@@ -39,7 +40,7 @@ export class TcpProxy {
   static async start(databaseUrl: string): Promise<TcpProxy> {
     const url = new URL(databaseUrl);
     const path = `${decodeURIComponent(url.hostname)}/.s.PGSQL.${url.port}`;
-    const state: State = { next: null, cuts: 0 };
+    const state: State = { next: null, mark: '', cuts: 0 };
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -59,6 +60,13 @@ export class TcpProxy {
 
   cutNextCommit(cut: Cut): void {
     this.#state.next = cut;
+    this.#state.mark = MARKS.commit;
+  }
+
+  /** The connection on which the next owner of a dead shard is made falls silent. */
+  silenceNextReplacement(): void {
+    this.#state.next = 'silent';
+    this.#state.mark = MARKS.replacement;
   }
 
   async close(): Promise<void> {
@@ -74,7 +82,7 @@ export class TcpProxy {
       socket.on('error', () => undefined);
     }
     client.on('data', (chunk) => {
-      if (this.#state.next !== null && chunk.includes(COMMIT_MARK)) {
+      if (this.#state.next !== null && chunk.includes(this.#state.mark)) {
         cut = this.#state.next;
         this.#state.next = null;
         this.#state.cuts += 1;
