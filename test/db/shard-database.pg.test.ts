@@ -5,7 +5,7 @@ import { isPassing } from '../../src/db/db-error.ts';
 import type { PartitionId } from '../../src/domain/ids.ts';
 import { until } from '../support/until.ts';
 import { countRows, openPlain, productOf, waitingForLock } from './batch-builder.ts';
-import { Door } from './door.ts';
+import { LossyProxy } from '../support/lossy-proxy.ts';
 import { HOT, SHARD, ShardStage, SILENCE_MS } from './shard-stage.ts';
 
 const ABORTED = { type: 'aborted', cause: { type: 'passing' } } as const;
@@ -49,10 +49,10 @@ describe('sessions lost while nothing is on them', () => {
 });
 
 describe('PostgreSQL that refuses connections', () => {
-  let door: Door;
+  let door: LossyProxy;
 
   beforeEach(async () => {
-    door = await Door.open(stage.database.url);
+    door = await LossyProxy.open(stage.database.url);
   });
 
   afterEach(async () => {

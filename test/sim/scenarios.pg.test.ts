@@ -8,7 +8,7 @@ import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { expectCleanAudit, makeProducts } from '../support/shop.ts';
 import { until } from '../support/until.ts';
-import { LossyProxy } from './lossy-proxy.ts';
+import { LossyProxy } from '../support/lossy-proxy.ts';
 import { play } from './scenario-stage.ts';
 import type { ScenarioDriver, Sessions } from './scenario-stage.ts';
 import { HOLD_TTL_MS, SCENARIOS, SHARDS } from './scenarios.ts';
