@@ -7,8 +7,7 @@
  * the batch on the order's end settles or releases the holds.
  */
 import type { OwnerId, ProductId } from '../domain/ids.ts';
-import { shardOf, partitionOf } from '../domain/ids.ts';
-import type { RequestedLine } from '../domain/order.ts';
+import { linesOfShard } from '../domain/ids.ts';
 import type { LineReport, ShedCode } from '../domain/outcome.ts';
 import type { AcceptedLine, PlaceCommand } from '../domain/wire.ts';
 import type { ActorTable } from './actor-table.ts';
@@ -131,7 +130,7 @@ export class Attempts {
     this.#byOrder.set(waiting.command.id, attempt);
     const { id: orderId, receivedAt } = waiting.command;
     for (const [shard, owner] of owners) {
-      const lines = this.#linesOf(waiting.command, shard);
+      const lines = linesOfShard(waiting.command.lines, { shard, shards: this.#shards });
       this.#out.send(owner, { type: 'hold', attempt: no, orderId, take, receivedAt, lines });
     }
     return true;
@@ -203,11 +202,5 @@ export class Attempts {
   #forget(attempt: Attempt): void {
     this.#byNo.delete(attempt.no);
     this.#byOrder.delete(attempt.waiting.command.id);
-  }
-
-  #linesOf(command: PlaceCommand, shard: number): readonly RequestedLine[] {
-    return command.lines.filter(
-      ({ productId }) => shardOf(partitionOf(productId), this.#shards) === shard,
-    );
   }
 }

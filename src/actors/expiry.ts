@@ -12,7 +12,7 @@
  */
 import type { ExpiringOrder } from '../domain/batch.ts';
 
-/** Orders in one load: a shard reads with one session, and its proof of ownership must not wait. */
+/** Orders in one load: what one answer may take of the thread's memory and time. */
 const LOAD_MAX = 50_000;
 /** Milliseconds between two moves of the watermark. */
 const WATERMARK_STEP_MS = 1000;

@@ -14,7 +14,7 @@
  * Invariant: no I/O, clock, timer, random number, node:* module or npm package in here.
  */
 import { unreachable } from '../domain/errors.ts';
-import { partitionOf, shardOf } from '../domain/ids.ts';
+import { linesOfShard } from '../domain/ids.ts';
 import type { OwnerId } from '../domain/ids.ts';
 import type { ShedCode } from '../domain/outcome.ts';
 import type { ProductState } from '../domain/product.ts';
@@ -145,10 +145,7 @@ export class ShardCore {
     // It stands in one mailbox and takes no units of its own.
     if (command.kind === 'change-stock') return [{ productId: command.productId, quantity: 0 }];
     if (command.otherShards === null) return command.lines;
-    const { shard, shards } = this.#state.identity;
-    return command.lines.filter(
-      ({ productId }) => shardOf(partitionOf(productId), shards) === shard,
-    );
+    return linesOfShard(command.lines, this.#state.identity);
   }
 
   /** Whether the command has its place. */

@@ -52,3 +52,11 @@ export function partitionOf(product: ProductId): PartitionId {
 export function shardOf(partition: PartitionId, shards: number): number {
   return partition % shards;
 }
+
+/** Those of the lines whose products this shard owns. */
+export function linesOfShard<L extends { readonly productId: ProductId }>(
+  lines: readonly L[],
+  { shard, shards }: { readonly shard: number; readonly shards: number },
+): readonly L[] {
+  return lines.filter(({ productId }) => shardOf(partitionOf(productId), shards) === shard);
+}

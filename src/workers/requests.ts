@@ -69,8 +69,8 @@ export class Requests {
   }
 
   /**
-   * Ends what was received at `time` or before (see `since`). A Map is in order of
-   * insertion and all requests have the same time, so the overdue come first.
+   * Ends what was received at `time` or before (see `since`). A Map is in order of insertion and all
+   * requests have the same time, so the overdue come first.
    */
   expire(time: number): void {
     for (const [n, waiter] of this.#waiting) {
