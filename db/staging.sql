@@ -5,9 +5,13 @@
 --      order are filled for a moment's row in orders, see merge.sql)
 --   t  a status change without a key      u  a status change with one
 --      (id of the effect; product_id = the order, currency = the new status, reference = the array
---      of statuses that may become it, name = reason, user_id = author, created_at = when; the
---      others as with k)
---   f  units of a product to be freed: never sent, added by the merge
+--      of statuses that may become it, name = reason, user_id = author, created_at = when, metadata
+--      = its payment or shipment; the others as with k)
+--   c  the cart of an order, to be closed (id = the order, product_id = the cart, quantity = version)
+--   b  the key of a cart's order (id of the effect; product_id = the order; the others as with k)
+--   e  an edit of a product (metadata = the changes, name = reason, user_id = author, created_at = when)
+--   f  units of a product that a customer's orders free; x an order whose status changed: never
+--      sent, added by the merge
 --
 -- The columns of variable length come in a second statement that makes them PLAIN in the same
 -- breath, so the table never gets a TOAST table: emptying one and its index after every COMMIT took

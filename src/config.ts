@@ -11,6 +11,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ORDER_TOTAL_MAX } from './domain/bounds.ts';
 import { PARTITIONS } from './domain/ids.ts';
+import { boolean, databaseUrl, integer, oneOf, origins, redisUrl } from './option-kinds.ts';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -24,6 +25,8 @@ export interface Config {
   readonly dbPoolMax: number;
   /** Absolute. */
   readonly dataDir: string;
+  /** Null = an in-process cache. May hold a password: never logged. */
+  readonly redisUrl: string | null;
   readonly shards: number;
   readonly batchOrdersMax: number;
   readonly batchWaitMsMax: number;
@@ -34,8 +37,18 @@ export interface Config {
   readonly idempotencyWindowMax: number;
   /** Null = generated into DATA_DIR; never null with a DATABASE_URL. Never logged. */
   readonly jwtSecret: string | null;
+  /** Absolute. */
+  readonly jwtPublicKeyFile: string | null;
   readonly jwtTtlSeconds: number;
+  /** Per account and per address; 0 = unlimited. */
+  readonly loginAttemptsPerMinute: number;
+  /** Per customer or address; 0 = unlimited. */
+  readonly rateLimitPerMinute: number;
+  /** Each as a browser spells it in its Origin header. */
+  readonly corsOrigins: readonly string[];
   readonly trustProxy: boolean;
+  readonly cartTtlMs: number;
+  readonly webhookAllowPrivate: boolean;
   readonly seedDemo: boolean;
   readonly logLevel: LogLevel;
 }
@@ -69,37 +82,14 @@ const JWT_SECRET_CHARS_MIN = 32;
 /** Of the 300 in embedded-settings.ts; the rest is for takeover, audit and a person with psql. */
 const EMBEDDED_SESSIONS_MAX = 280;
 const DAY_SECONDS = 86_400;
+const HOUR_MS = 3_600_000;
 
 // Each shard owns at least one partition, and money stays exact in a double.
 assert(SHARDS_MAX <= PARTITIONS);
 assert(ORDER_TOTAL_MAX <= Number.MAX_SAFE_INTEGER);
 
-function integer({ min, max }: { readonly min: number; readonly max: number }) {
-  return z.string().transform((text, context) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    context.addIssue(`must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`);
-    return z.NEVER;
-  });
-}
-
-function oneOf<const T extends readonly string[]>(values: T) {
-  return z.enum(values, { error: () => `must be one of ${values.join(', ')}` });
-}
-
 /** `shown` replaces a default that is not a constant. */
 const documentation = z.registry<{ readonly description: string; readonly shown?: string }>();
-
-const boolean = oneOf(['true', 'false']).transform((text) => text === 'true');
-
-/** Its value may hold a password, so the reason does not repeat it. */
-const databaseUrl = z.string().refine(
-  (text) => {
-    const protocol = URL.canParse(text) ? new URL(text).protocol : '';
-    return protocol === 'postgres:' || protocol === 'postgresql:';
-  },
-  { error: 'must be a URL like postgres://user:password@host:5432/database' },
-);
 
 const schema = z
   .object({
@@ -119,6 +109,10 @@ const schema = z
     }),
     DATA_DIR: z.string().default('./data').register(documentation, {
       description: 'Directory of the embedded PostgreSQL and of generated secrets.',
+    }),
+    REDIS_URL: redisUrl.optional().register(documentation, {
+      description:
+        'Redis for the catalogue, carts and counted attempts; unset keeps them in the process.',
     }),
     SHARDS: integer({ min: 1, max: SHARDS_MAX })
       .default(() => Math.min(SHARDS_MAX, Math.max(1, availableParallelism() - 1)))
@@ -160,14 +154,36 @@ const schema = z
         description: `Key of the HS256 access tokens, at least ${JWT_SECRET_CHARS_MIN} characters.`,
         shown: 'generated into DATA_DIR in the embedded mode, else required',
       }),
+    JWT_PUBLIC_KEY_FILE: z.string().optional().register(documentation, {
+      description:
+        'PEM file; tokens that a shop signs itself with its private key (EdDSA, ES256, RS256) are accepted too.',
+    }),
     JWT_TTL_SECONDS: integer({ min: 1, max: 30 * DAY_SECONDS })
       .default(3600)
       .register(documentation, {
         description: 'Life of an access token; a role change takes effect when it expires.',
       }),
+    LOGIN_ATTEMPTS_PER_MINUTE: integer({ min: 0, max: 100_000 })
+      .default(10)
+      .register(documentation, {
+        description: 'Attempts to log in, per account and per address; 0 counts none.',
+      }),
+    RATE_LIMIT_PER_MINUTE: integer({ min: 0, max: 10_000_000 }).default(0).register(documentation, {
+      description: 'Requests per customer, or per address without a token; 0 counts none.',
+    }),
+    CORS_ORIGINS: origins.optional().register(documentation, {
+      description: 'Origins, separated by commas, whose pages may call this API from a browser.',
+      shown: 'none',
+    }),
     TRUST_PROXY: boolean.default(false).register(documentation, {
       description:
-        'Take the client address from X-Forwarded-For; only behind a proxy that sets it.',
+        'Take the client address from the last entry of X-Forwarded-For; only behind a proxy that adds it.',
+    }),
+    CART_TTL_HOURS: integer({ min: 1, max: 8760 }).default(72).register(documentation, {
+      description: 'Life of a cart that nobody changes.',
+    }),
+    WEBHOOK_ALLOW_PRIVATE: boolean.default(false).register(documentation, {
+      description: 'Deliver webhooks to private and loopback addresses too.',
     }),
     SEED_DEMO: boolean.optional().register(documentation, {
       description: 'Fill an empty database with the demo shop.',
@@ -222,6 +238,7 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): Config {
     databaseUrl: env.DATABASE_URL ?? null,
     dbPoolMax: env.DB_POOL_MAX,
     dataDir: resolve(env.DATA_DIR),
+    redisUrl: env.REDIS_URL ?? null,
     shards: env.SHARDS,
     batchOrdersMax: env.BATCH_MAX_ORDERS,
     batchWaitMsMax: env.BATCH_MAX_WAIT_MS,
@@ -231,8 +248,15 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): Config {
     holdTtlMs: env.HOLD_TTL_SECONDS * 1000,
     idempotencyWindowMax: env.IDEMPOTENCY_WINDOW_MAX,
     jwtSecret: env.JWT_SECRET ?? null,
+    jwtPublicKeyFile:
+      env.JWT_PUBLIC_KEY_FILE === undefined ? null : resolve(env.JWT_PUBLIC_KEY_FILE),
     jwtTtlSeconds: env.JWT_TTL_SECONDS,
+    loginAttemptsPerMinute: env.LOGIN_ATTEMPTS_PER_MINUTE,
+    rateLimitPerMinute: env.RATE_LIMIT_PER_MINUTE,
+    corsOrigins: env.CORS_ORIGINS ?? [],
     trustProxy: env.TRUST_PROXY,
+    cartTtlMs: env.CART_TTL_HOURS * HOUR_MS,
+    webhookAllowPrivate: env.WEBHOOK_ALLOW_PRIVATE,
     seedDemo: env.SEED_DEMO ?? env.DATABASE_URL === undefined,
     logLevel: env.LOG_LEVEL,
   };

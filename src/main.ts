@@ -9,14 +9,10 @@ import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { ConfigError, loadConfig } from './config.ts';
-import type { Config } from './config.ts';
-import { createAccountStore } from './db/account-store.ts';
 import { withClient } from './db/client.ts';
 import { openDatabase } from './db/open-database.ts';
 import type { OpenDatabase } from './db/open-database.ts';
-import { createOrderReader } from './db/order-reader.ts';
 import { createPool } from './db/pool.ts';
-import { createProductReader } from './db/product-reader.ts';
 import { applySchema } from './db/schema.ts';
 import {
   DEMO_ACCOUNTS,
@@ -30,7 +26,9 @@ import { explain } from './explain.ts';
 import { buildApp } from './http/build-app.ts';
 import { createPasswordHashing } from './http/password-hash.ts';
 import type { PasswordHashing } from './http/password-hash.ts';
+import { loadJwtPublicKey } from './jwt-public-key.ts';
 import { loadOrCreateJwtSecret } from './jwt-secret.ts';
+import { openShop } from './shop.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { Engine } from './workers/engine.ts';
 import { describeEnd } from './workers/shard-pool.ts';
@@ -43,7 +41,9 @@ const RELEASE_MS_MAX = 10_000;
 /** Of a request's time; a read may wait as long for a connection as for its rows. */
 const READ_SHARE = 0.4;
 
-const config = readConfig();
+const config = orExit(loadConfig);
+const { jwtPublicKeyFile } = config;
+const shopKey = jwtPublicKeyFile === null ? null : orExit(() => loadJwtPublicKey(jwtPublicKeyFile));
 const logger = createLogger({ level: config.logLevel });
 const progress = (step: string): void => logger.info({ step }, 'starting');
 
@@ -59,13 +59,7 @@ try {
 }
 
 async function serve(database: OpenDatabase): Promise<void> {
-  const pool = createPool({
-    databaseUrl: database.databaseUrl,
-    max: config.dbPoolMax,
-    statementTimeoutMs: config.requestTimeoutMs * READ_SHARE,
-    applicationName: 'hedonify-reads',
-    onError: (err) => logger.warn({ err }, 'an idle connection was lost'),
-  });
+  const pool = openPool(database.databaseUrl);
   const node = `${hostname()}:${process.pid}:${Date.now()}`;
   const engine = new Engine({
     ...config,
@@ -75,6 +69,7 @@ async function serve(database: OpenDatabase): Promise<void> {
       else logger.warn({ reason }, 'some orders cannot be decided');
     },
   });
+  const shop = openShop({ config, pool, gateway: engine.gateway, logger });
   const passwords = createPasswordHashing();
   let notReady: string | null = 'starting';
   const readiness: Readiness = {
@@ -84,18 +79,21 @@ async function serve(database: OpenDatabase): Promise<void> {
     },
   };
   const app = await buildApp({
+    ...shop.ports,
     gateway: engine.gateway,
-    orders: createOrderReader(pool),
-    catalogue: createProductReader(pool),
-    accounts: createAccountStore(pool),
     readiness,
     passwords,
     logger,
-    settings: { ...config, jwtSecret: config.jwtSecret ?? loadOrCreateJwtSecret(config.dataDir) },
+    settings: {
+      ...config,
+      jwtSecret: config.jwtSecret ?? loadOrCreateJwtSecret(config.dataDir),
+      shopKey,
+    },
   });
   const stop = async (): Promise<void> => {
     notReady = 'shutting down';
     await app.close();
+    await shop.stop();
     await engine.stop();
     await pool.end();
     await database.release();
@@ -118,6 +116,7 @@ async function serve(database: OpenDatabase): Promise<void> {
     onShardLost: (shard, reason) => logger.error({ shard, reason }, 'a shard is being replaced'),
   });
   notReady = null;
+  shop.start();
   logger.info({ url, docs: `${url}/docs`, node, shards: config.shards }, 'ready');
   void ended.then(async (end) => {
     logger.warn({ reason: describeEnd(end) }, 'another node took over; stopping');
@@ -125,6 +124,17 @@ async function serve(database: OpenDatabase): Promise<void> {
     engine.close('database-unavailable');
     await Promise.race([database.release().catch(() => undefined), delay(RELEASE_MS_MAX)]);
     process.exit(0);
+  });
+}
+
+/** For reads, and whatever else is not on the commit path. */
+function openPool(databaseUrl: string): ReturnType<typeof createPool> {
+  return createPool({
+    databaseUrl: databaseUrl,
+    max: config.dbPoolMax,
+    statementTimeoutMs: config.requestTimeoutMs * READ_SHARE,
+    applicationName: 'hedonify-reads',
+    onError: (err) => logger.warn({ err }, 'an idle connection was lost'),
   });
 }
 
@@ -144,9 +154,9 @@ async function prepare(databaseUrl: string, passwords: PasswordHashing): Promise
   logger.info(demo, 'the demo shop is open');
 }
 
-function readConfig(): Config {
+function orExit<T>(read: () => T): T {
   try {
-    return loadConfig();
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);

@@ -3,7 +3,7 @@
  * Imported by nobody. Exit code 0 = done, 1 = no such user, 2 = wrong usage or it could not run.
  */
 import { loadDatabaseConfig } from './config.ts';
-import { setRole } from './db/account-store.ts';
+import { grantRole } from './db/account-store.ts';
 import { openDatabase } from './db/open-database.ts';
 import { createPool } from './db/pool.ts';
 import { ROLES } from './domain/user.ts';
@@ -68,7 +68,7 @@ async function run(grant: Grant): Promise<User | undefined> {
       onError: () => undefined,
     });
     try {
-      return await setRole(pool, grant);
+      return await grantRole(pool, grant);
     } finally {
       await pool.end();
     }

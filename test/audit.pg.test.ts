@@ -36,7 +36,7 @@ describe('npm run audit', () => {
   test('exits 0 with a summary when every rule holds, and shows its progress', async () => {
     const { code, stdout, stderr } = await audit();
     expect(stdout).toMatch(
-      /^audit passed: \d+ rules checked, 0 broken, 0 violations; 7 orders, 10 lines, 3 products in [\d.]+ s\n$/,
+      /^audit passed: \d+ rules checked, 0 broken, 0 violations; 8 orders, 12 lines, 3 products in [\d.]+ s\n$/,
     );
     expect(code).toBe(0);
     expect(stderr).toContain('audit: [1/');

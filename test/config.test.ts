@@ -6,6 +6,7 @@ import type { Config } from '../src/config.ts';
 
 const SECRET = 'a-secret-of-32-characters-or-more';
 const DATABASE_URL = 'postgres://shop:p4ssw0rd@db.example:5432/shop';
+const REDIS_URL = 'rediss://:p4ssw0rd@cache.example:6379/1';
 
 function failure(env: NodeJS.ProcessEnv): ConfigError {
   try {
@@ -25,6 +26,7 @@ describe('configuration', () => {
       databaseUrl: null,
       dbPoolMax: 10,
       dataDir: resolve('data'),
+      redisUrl: null,
       shards: Math.min(64, Math.max(1, availableParallelism() - 1)),
       batchOrdersMax: 1000,
       batchWaitMsMax: 0,
@@ -34,8 +36,14 @@ describe('configuration', () => {
       holdTtlMs: 900_000,
       idempotencyWindowMax: 200_000,
       jwtSecret: null,
+      jwtPublicKeyFile: null,
       jwtTtlSeconds: 3600,
+      loginAttemptsPerMinute: 10,
+      rateLimitPerMinute: 0,
+      corsOrigins: [],
       trustProxy: false,
+      cartTtlMs: 259_200_000,
+      webhookAllowPrivate: false,
       seedDemo: true,
       logLevel: 'info',
     } satisfies Config);
@@ -49,6 +57,7 @@ describe('configuration', () => {
         DATABASE_URL,
         DB_POOL_MAX: '3',
         DATA_DIR: '/var/lib/hedonify',
+        REDIS_URL,
         SHARDS: '4',
         BATCH_MAX_ORDERS: '500',
         BATCH_MAX_WAIT_MS: '2',
@@ -58,8 +67,14 @@ describe('configuration', () => {
         HOLD_TTL_SECONDS: '60',
         IDEMPOTENCY_WINDOW_MAX: '1000',
         JWT_SECRET: SECRET,
+        JWT_PUBLIC_KEY_FILE: 'keys/shop.pem',
         JWT_TTL_SECONDS: '120',
+        LOGIN_ATTEMPTS_PER_MINUTE: '0',
+        RATE_LIMIT_PER_MINUTE: '600',
+        CORS_ORIGINS: 'https://shop.example, http://localhost:5173',
         TRUST_PROXY: 'true',
+        CART_TTL_HOURS: '1',
+        WEBHOOK_ALLOW_PRIVATE: 'true',
         SEED_DEMO: 'true',
         LOG_LEVEL: 'debug',
       }),
@@ -69,6 +84,7 @@ describe('configuration', () => {
       databaseUrl: DATABASE_URL,
       dbPoolMax: 3,
       dataDir: '/var/lib/hedonify',
+      redisUrl: REDIS_URL,
       shards: 4,
       batchOrdersMax: 500,
       batchWaitMsMax: 2,
@@ -78,8 +94,14 @@ describe('configuration', () => {
       holdTtlMs: 60_000,
       idempotencyWindowMax: 1000,
       jwtSecret: SECRET,
+      jwtPublicKeyFile: resolve('keys/shop.pem'),
       jwtTtlSeconds: 120,
+      loginAttemptsPerMinute: 0,
+      rateLimitPerMinute: 600,
+      corsOrigins: ['https://shop.example', 'http://localhost:5173'],
       trustProxy: true,
+      cartTtlMs: 3_600_000,
+      webhookAllowPrivate: true,
       seedDemo: true,
       logLevel: 'debug',
     } satisfies Config);
@@ -114,7 +136,19 @@ describe('configuration', () => {
     ['JWT_SECRET', 'short'],
     ['DATABASE_URL', 'mysql://localhost/shop'],
     ['DATABASE_URL', 'localhost:5432'],
+    ['REDIS_URL', 'http://localhost:6379'],
+    ['REDIS_URL', 'localhost:6379'],
+    ['LOGIN_ATTEMPTS_PER_MINUTE', '-1'],
+    ['RATE_LIMIT_PER_MINUTE', 'off'],
+    ['CORS_ORIGINS', '*'],
+    ['CORS_ORIGINS', 'https://shop.example/'],
+    ['CORS_ORIGINS', 'https://shop.example,'],
+    ['CORS_ORIGINS', 'https://Shop.example'],
+    ['CORS_ORIGINS', 'data:text/html'],
+    ['CORS_ORIGINS', Array.from({ length: 101 }, () => 'https://shop.example').join(',')],
     ['TRUST_PROXY', 'yes'],
+    ['CART_TTL_HOURS', '0'],
+    ['WEBHOOK_ALLOW_PRIVATE', '1'],
     ['SEED_DEMO', '1'],
     ['LOG_LEVEL', 'verbose'],
   ])('%s=%s is refused by name', (name, value) => {
@@ -147,8 +181,12 @@ describe('configuration', () => {
   });
 
   test('no secret is printed, not even a bad one', () => {
-    const { message } = failure({ DATABASE_URL: 'mysql://u:p4ssw0rd@h/d', JWT_SECRET: 'hush' });
-    expect(message).toMatch(/^DATABASE_URL .*\nJWT_SECRET .*$/);
+    const { message } = failure({
+      DATABASE_URL: 'mysql://u:p4ssw0rd@h/d',
+      REDIS_URL: 'redos://u:p4ssw0rd@h',
+      JWT_SECRET: 'hush',
+    });
+    expect(message).toMatch(/^DATABASE_URL .*\nREDIS_URL .*\nJWT_SECRET .*$/);
     expect(message).not.toMatch(/p4ssw0rd|hush/);
   });
 

@@ -58,6 +58,7 @@ async function measure(seconds: number): Promise<number> {
           lines,
           reference: null,
           metadata: null,
+          cart: null,
           traceparent: null,
         });
         if (outcome.type !== 'accepted') throw new Error(`an order was ${outcome.type}`);

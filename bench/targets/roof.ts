@@ -6,7 +6,8 @@ import { AppError } from '../../src/domain/errors.ts';
 import type { OrderGateway } from '../../src/domain/ports.ts';
 import { buildApp } from '../../src/http/build-app.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { canonicalLines, effectId, orderHash } from '../../src/workers/request-identity.ts';
+import { effectId } from '../../src/db/effect-id.ts';
+import { canonicalLines, orderHash } from '../../src/workers/request-identity.ts';
 import { BENCH_JWT_SECRET } from '../tokens.ts';
 
 const HOLD_MS = 900_000;
@@ -18,7 +19,7 @@ const gateway: OrderGateway = {
     orderHash({ userId, lines, reference, metadata: null });
     const items = lines.map((line) => {
       sequence += 1;
-      return { ...line, name: 'Roof', unitPrice: 1999, sequence };
+      return { ...line, name: 'Roof', unitPrice: 1999, sequence, shippedAt: null, tracking: null };
     });
     const createdAt = Date.now();
     const order = {
@@ -30,6 +31,7 @@ const gateway: OrderGateway = {
       total: items.reduce((sum, { unitPrice, quantity }) => sum + unitPrice * quantity, 0),
       reference,
       metadata,
+      payments: [],
       createdAt,
       expiresAt: createdAt + HOLD_MS,
     };
@@ -37,6 +39,7 @@ const gateway: OrderGateway = {
   },
   unsettledCustomer: () => undefined,
   changeStock: () => Promise.resolve({ type: 'shed', code: 'overloaded' }),
+  editProduct: () => Promise.resolve({ type: 'shed', code: 'overloaded' }),
   changeStatus: () => Promise.resolve({ type: 'shed', code: 'overloaded' }),
 };
 
@@ -45,8 +48,38 @@ const noDatabase = () => Promise.reject(new AppError('database-unavailable'));
 const app = await buildApp({
   gateway,
   orders: { findOrder: noDatabase, listOrders: noDatabase, listEvents: noDatabase },
+  merchantOrders: { ownProducts: noDatabase, listOrders: noDatabase },
+  payments: { pay: noDatabase },
   catalogue: { findProduct: noDatabase, listProducts: noDatabase },
-  accounts: { register: noDatabase, findCredentials: noDatabase, findUser: noDatabase },
+  products: { createProduct: noDatabase },
+  carts: {
+    createCart: noDatabase,
+    addItem: noDatabase,
+    setQuantity: noDatabase,
+    removeItem: noDatabase,
+    deleteCart: noDatabase,
+    findCart: noDatabase,
+    readCart: noDatabase,
+    noteOrdered: noDatabase,
+    listCarts: noDatabase,
+    findProducts: noDatabase,
+  },
+  webhooks: {
+    createWebhook: noDatabase,
+    findWebhook: noDatabase,
+    listWebhooks: noDatabase,
+    changeWebhook: noDatabase,
+    deleteWebhook: noDatabase,
+    listDeliveries: noDatabase,
+    replayDelivery: noDatabase,
+  },
+  webhookTargets: { refusal: () => undefined },
+  accounts: {
+    register: noDatabase,
+    findCredentials: noDatabase,
+    findUser: noDatabase,
+    setRole: noDatabase,
+  },
   readiness: { check: () => ({ ready: true }) },
   logger: createLogger({ level: 'info' }),
   settings: {
@@ -54,6 +87,10 @@ const app = await buildApp({
     jwtTtlSeconds: 3600,
     requestTimeoutMs: 5000,
     trustProxy: false,
+    shopKey: null,
+    loginAttemptsPerMinute: 10,
+    rateLimitPerMinute: 0,
+    corsOrigins: [],
   },
 });
 process.stdout.write(`${await app.listen({ host: '127.0.0.1', port: 0 })}\n`);

@@ -5,7 +5,8 @@
  * ends goes into the next one. I9: above `max` actors idle ones leave, least recently used first
  * (one bit of "used since the last sweep", as in a clock cache, so that a hit costs nothing).
  */
-import type { ProductId } from '../domain/ids.ts';
+import type { ProductId, UserId } from '../domain/ids.ts';
+import type { RequestedLine } from '../domain/order.ts';
 import type { FreedUnits, ProductState } from '../domain/product.ts';
 import { ProductActor } from './product-actor.ts';
 
@@ -59,7 +60,14 @@ export class ActorTable {
     if (actor.diverged) this.#reloadIfSettled(actor);
   }
 
-  /** PostgreSQL denied what the actor believes: it is loaded again as soon as that is safe. */
+  /** What was taken for this line and customer is not committed, nor ever will be. */
+  giveBack({ productId, quantity }: RequestedLine, userId: UserId): void {
+    const actor = this.get(productId);
+    actor.giveBack(quantity, userId);
+    if (actor.diverged) this.#reloadIfSettled(actor);
+  }
+
+  /** PostgreSQL has something else than the actor believes: it is loaded again as soon as that is safe. */
   distrust(id: ProductId): void {
     const actor = this.#actors.get(id);
     if (actor === undefined || actor.product === null) return;

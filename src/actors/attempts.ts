@@ -11,6 +11,7 @@ import { linesOfShard } from '../domain/ids.ts';
 import type { LineReport, ShedCode } from '../domain/outcome.ts';
 import type { AcceptedLine, PlaceCommand } from '../domain/wire.ts';
 import type { ActorTable } from './actor-table.ts';
+import { boundBy } from './commit-queue.ts';
 import type { HoldName } from './commit-queue.ts';
 import { reportsOn } from './decide-order.ts';
 import type { Turn } from './mailroom.ts';
@@ -28,7 +29,7 @@ export interface Attempt {
   readonly taken: Map<ProductId, AcceptedLine>;
   /** Owners that have not answered. */
   readonly awaited: Set<OwnerId>;
-  /** Repeats of the request; decided with it when it is accepted, else afresh. */
+  /** Requests that bind an id of it. */
   repeats: WaitingRequest[];
 }
 
@@ -42,7 +43,8 @@ export class Attempts {
   readonly #lost = new Set<OwnerId>();
   readonly #max: number;
   readonly #byNo = new Map<number, Attempt>();
-  readonly #byOrder = new Map<string, Attempt>();
+  /** By the ids that its order binds. */
+  readonly #byId = new Map<string, Attempt>();
   /** Answered by all. */
   readonly #ready = new Queue<Attempt>();
   #lastNo = 0;
@@ -85,7 +87,7 @@ export class Attempts {
 
   /** The attempt under this id that is under way. */
   find(id: string): Attempt | undefined {
-    return this.#byOrder.get(id);
+    return this.#byId.get(id);
   }
 
   /** The shard has no owner that answers; whatever waits for it is given up. */
@@ -110,7 +112,8 @@ export class Attempts {
     }
     this.#lastNo += 1;
     const no = this.#lastNo;
-    const reports = reportsOn(turn.lines, now);
+    const { id: orderId, userId, receivedAt } = waiting.command;
+    const reports = reportsOn(turn.lines, userId, now);
     const take = reports.every(({ failure }) => failure === null);
     const attempt: Attempt = {
       no,
@@ -123,15 +126,15 @@ export class Attempts {
     };
     if (take) {
       for (const { line, actor } of turn.lines) {
-        attempt.taken.set(line.productId, actor.take(line.quantity));
+        attempt.taken.set(line.productId, actor.take(line.quantity, userId));
       }
     }
     this.#byNo.set(no, attempt);
-    this.#byOrder.set(waiting.command.id, attempt);
-    const { id: orderId, receivedAt } = waiting.command;
+    for (const id of boundBy(waiting.command)) this.#byId.set(id, attempt);
     for (const [shard, owner] of owners) {
       const lines = linesOfShard(waiting.command.lines, { shard, shards: this.#shards });
-      this.#out.send(owner, { type: 'hold', attempt: no, orderId, take, receivedAt, lines });
+      const hold = { type: 'hold', attempt: no, orderId, userId, take, receivedAt, lines } as const;
+      this.#out.send(owner, hold);
     }
     return true;
   }
@@ -183,8 +186,9 @@ export class Attempts {
 
   /** Gives back what an attempt that is over has taken, here and elsewhere. */
   release({ holds, waiting, taken }: Attempt, diverged: ProductId | null): void {
-    for (const { productId, quantity } of waiting.lines) {
-      if (taken.has(productId)) this.#actors.settle(productId, quantity);
+    const { userId } = waiting.command;
+    for (const line of waiting.lines) {
+      if (taken.has(line.productId)) this.#actors.giveBack(line, userId);
     }
     this.releaseHolds(holds, diverged);
   }
@@ -201,6 +205,6 @@ export class Attempts {
 
   #forget(attempt: Attempt): void {
     this.#byNo.delete(attempt.no);
-    this.#byOrder.delete(attempt.waiting.command.id);
+    for (const id of boundBy(attempt.waiting.command)) this.#byId.delete(id);
   }
 }

@@ -7,8 +7,15 @@
  *     `commitsInFlightMax` batches in flight or waiting to be sent again.
  */
 import type { Batch, DecidedOrder, ExpiringOrder, StatusChange } from '../domain/batch.ts';
+import { unreachable } from '../domain/errors.ts';
 import type { OrderId, OwnerId } from '../domain/ids.ts';
-import type { ChangeStatusCommand, ChangeStockCommand, PlaceCommand } from '../domain/wire.ts';
+import type {
+  ChangeStatusCommand,
+  ChangeStockCommand,
+  EditProductCommand,
+  PlaceCommand,
+} from '../domain/wire.ts';
+import { Queue } from './queue.ts';
 import type { ShardLimits } from './shard-protocol.ts';
 import type { Waiting, WaitingRequest } from './waiting.ts';
 
@@ -51,7 +58,14 @@ export interface StatusDecision extends DecisionBase {
   followers: WaitingRequest[];
 }
 
-export type Decision = OrderDecision | StockDecision | StatusDecision;
+export interface EditDecision extends DecisionBase {
+  readonly kind: 'edit';
+  /** The one that it makes. */
+  readonly version: number;
+  readonly waiting: Waiting<EditProductCommand>;
+}
+
+export type Decision = OrderDecision | StockDecision | StatusDecision | EditDecision;
 
 /** `commit_batches.no` is an integer: 49 days at 500 batches a second. */
 const BATCH_NO_MAX = 2 ** 31 - 1;
@@ -68,6 +82,9 @@ export class CommitQueue {
   readonly #changing = new Map<OrderId, StatusDecision>();
   readonly #inFlight = new Map<number, readonly Decision[]>();
   #again: (readonly Decision[])[] = [];
+  readonly #alone = new Queue<EditDecision>();
+  /** The last new batch was an edit: it is the open batch's turn. */
+  #sentAlone = false;
   #open: Decision[] = [];
   #openLines = 0;
   #openExpiries = 0;
@@ -90,7 +107,8 @@ export class CommitQueue {
   }
 
   get empty(): boolean {
-    return this.#open.length === 0 && this.#inFlight.size === 0 && this.#again.length === 0;
+    const unsent = this.#open.length + this.#alone.length + this.#again.length;
+    return unsent === 0 && this.#inFlight.size === 0;
   }
 
   /** The decision on this effect that has no end yet. */
@@ -107,15 +125,21 @@ export class CommitQueue {
     if (this.#open.length === 0) this.#openedAt = now;
     this.#open.push(decision);
     this.#count(decision, 1);
-    const id = effectIdOf(decision);
-    if (id !== null) this.#pending.set(id, decision);
+    for (const id of effectIdsOf(decision)) this.#pending.set(id, decision);
     if (decision.kind === 'status-change') this.#changing.set(decision.change.orderId, decision);
+  }
+
+  /**
+   * A batch of its own: counting what customers have of a product that gets its first limit takes
+   * time, and nobody else should wait for it. It takes turns with the open batch.
+   */
+  addAlone(decision: EditDecision): void {
+    this.#alone.push(decision);
   }
 
   /** The decision has its end. */
   forget(decision: Decision): void {
-    const id = effectIdOf(decision);
-    if (id !== null) this.#pending.delete(id);
+    for (const id of effectIdsOf(decision)) this.#pending.delete(id);
     if (decision.kind === 'status-change') this.#changing.delete(decision.change.orderId);
   }
 
@@ -136,6 +160,11 @@ export class CommitQueue {
     if (this.#inFlight.size >= this.#limits.commitsInFlightMax) return null;
     const again = this.#again.shift();
     if (again !== undefined) return this.#send(again);
+    const alone = this.#sentAlone && this.#open.length > 0 ? undefined : this.#alone.shift();
+    if (alone !== undefined) {
+      this.#sentAlone = true;
+      return this.#send([alone]);
+    }
     if (this.#open.length === 0) return null;
     if (!this.full) {
       const { overlapOrdersMin, overlapWaitMsMax, batchWaitMsMax } = this.#limits;
@@ -150,6 +179,7 @@ export class CommitQueue {
     this.#open = [];
     this.#openLines = 0;
     this.#openExpiries = 0;
+    this.#sentAlone = false;
     return this.#send(decisions);
   }
 
@@ -197,13 +227,15 @@ export class CommitQueue {
     const orders: DecidedOrder[] = [];
     const stockChanges: ChangeStockCommand[] = [];
     const statusChanges: StatusChange[] = [];
+    const edits: EditProductCommand[] = [];
     const owners = [this.#ownerId];
     for (const decision of decisions) {
       decision.sends += 1;
       for (const other of decision.others) if (!owners.includes(other)) owners.push(other);
       if (decision.kind === 'order') orders.push(decision.decided);
       else if (decision.kind === 'stock-change') stockChanges.push(decision.change);
-      else statusChanges.push(decision.change);
+      else if (decision.kind === 'status-change') statusChanges.push(decision.change);
+      else edits.push(decision.waiting.command);
     }
     return {
       ownerId: this.#ownerId,
@@ -212,12 +244,28 @@ export class CommitQueue {
       orders,
       stockChanges,
       statusChanges,
+      edits,
     };
   }
 }
 
-/** The primary key under which PostgreSQL arbitrates it; null = nothing is bound. */
-function effectIdOf(decision: Decision): string | null {
-  if (decision.kind === 'status-change') return decision.change.key?.id ?? null;
-  return decision.waiting.command.id;
+/** The primary keys under which PostgreSQL arbitrates it. */
+function effectIdsOf(decision: Decision): readonly string[] {
+  switch (decision.kind) {
+    case 'order':
+      return boundBy(decision.decided.command);
+    case 'stock-change':
+      return [decision.change.id];
+    case 'status-change':
+      return decision.change.key === null ? NONE : [decision.change.key.id];
+    case 'edit':
+      return NONE;
+    default:
+      return unreachable(decision);
+  }
+}
+
+/** The ids that an order binds: its own, and that of the key with which its cart was checked out. */
+export function boundBy({ id, cart }: PlaceCommand): readonly string[] {
+  return cart === null || cart.key === null ? [id] : [id, cart.key.id];
 }

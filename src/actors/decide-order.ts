@@ -2,22 +2,27 @@
  * The decision on one order: all of its lines or none (I4), first failing code in order of
  * precedence, every failing line named. Pure; takes nothing.
  */
+import type { UserId } from '../domain/ids.ts';
 import { REFUSAL_CODES } from '../domain/outcome.ts';
 import type { LineReport, Refusal, RefusalCode, RefusedItem } from '../domain/outcome.ts';
 import type { LineAt } from './mailroom.ts';
 
 /** Whether every line can be served, in one currency; `now`: milliseconds since the epoch. */
-export function canServe(lines: readonly LineAt[], now: number): boolean {
+export function canServe(lines: readonly LineAt[], userId: UserId, now: number): boolean {
   const currency = lines[0]?.actor.product?.price.currency;
   for (const { line, actor } of lines) {
-    if (actor.failureOf(line.quantity, now) !== null) return false;
+    if (actor.failureOf(line.quantity, userId, now) !== null) return false;
     if (actor.product?.price.currency !== currency) return false;
   }
   return true;
 }
 
-export function reportsOn(lines: readonly LineAt[], now: number): readonly LineReport[] {
-  return lines.map(({ line, actor }) => actor.reportOn(line, now));
+export function reportsOn(
+  lines: readonly LineAt[],
+  userId: UserId,
+  now: number,
+): readonly LineReport[] {
+  return lines.map(({ line, actor }) => actor.reportOn(line, userId, now));
 }
 
 /** From the reports on all lines of an order; null when it can be accepted. */

@@ -19,6 +19,7 @@ import type {
   Answer,
   ChangeStatusCommand,
   ChangeStockCommand,
+  EditProductCommand,
   PlaceCommand,
 } from '../domain/wire.ts';
 import type { Attempt } from './attempts.ts';
@@ -50,6 +51,7 @@ export class Decisions {
     } else if (isKind(waiting, 'place')) this.#decideOrder(turn, waiting, now);
     else if (isKind(waiting, 'change-stock')) this.#decideStock(waiting, now);
     else if (isKind(waiting, 'change-status')) this.#decideStatus(waiting, now);
+    else if (isKind(waiting, 'edit-product')) this.#decideEdit(waiting);
   }
 
   #shedIfLate(waiting: Waiting, now: number): boolean {
@@ -67,13 +69,15 @@ export class Decisions {
         this.#state.out.shed(waiting, 'overloaded');
       return;
     }
-    if (!canServe(turn.lines, now)) {
-      this.#refuse(waiting, reportsOn(turn.lines, now));
+    const { userId } = command;
+    if (!canServe(turn.lines, userId, now)) {
+      this.#refuse(waiting, reportsOn(turn.lines, userId, now));
       return;
     }
     const currency = turn.lines[0]?.actor.product?.price.currency ?? '';
-    const lines = turn.lines.map(({ line, actor }) => actor.take(line.quantity));
-    this.#accept(waiting, { currency, lines, holds: NONE, repeats: NONE }, now);
+    const lines = turn.lines.map(({ line, actor }) => actor.take(line.quantity, userId));
+    const limited = turn.lines.some(({ actor }) => actor.limited);
+    this.#accept(waiting, { currency, lines, limited, holds: NONE, repeats: NONE }, now);
   }
 
   /** Every owner has answered: the order joins the batch, or everything is given back. */
@@ -96,12 +100,14 @@ export class Decisions {
       for (const each of [waiting, ...repeats]) this.#state.out.shed(each, 'database-unavailable');
     } else if (lines.length === command.lines.length && refusalOf(reports) === null) {
       const currency = reports[0]?.currency ?? '';
-      this.#accept(waiting, { currency, lines, holds, repeats }, now);
+      const limited = reports.some((report) => report.limited);
+      this.#accept(waiting, { currency, lines, limited, holds, repeats }, now);
     } else {
       this.#state.attempts.release(attempt, null);
       this.#refuse(waiting, reports);
       for (const repeat of repeats) {
-        const same = repeat.command.requestHash === command.requestHash;
+        const { id, requestHash } = repeat.command;
+        const same = id === command.id && requestHash === command.requestHash;
         if (same && isKind(repeat, 'place')) this.#refuse(repeat, reports);
         else this.#state.decideAgain(repeat);
       }
@@ -114,13 +120,14 @@ export class Decisions {
     order: {
       readonly currency: string;
       readonly lines: readonly AcceptedLine[];
+      readonly limited: boolean;
       readonly holds: readonly HoldName[];
       readonly repeats: WaitingRequest[];
     },
     now: number,
   ): void {
     const { command } = waiting;
-    const { currency, lines, holds, repeats } = order;
+    const { currency, lines, limited, holds, repeats } = order;
     let total = 0;
     let homePartition: PartitionId | undefined;
     for (const [i, { productId, quantity }] of command.lines.entries()) {
@@ -134,6 +141,7 @@ export class Decisions {
       command,
       homePartition,
       total,
+      limited,
       order: { currency, createdAt: now, expiresAt, lines },
     };
     const others = holds.length === 0 ? NONE : holds.map(({ holder }) => holder);
@@ -179,9 +187,30 @@ export class Decisions {
     this.#join({ kind: 'stock-change', change: command, ...ends }, waiting, now);
   }
 
+  /** No other edit of the product is under way (mailroom). */
+  #decideEdit(waiting: Waiting<EditProductCommand>): void {
+    const { n, productId, ifVersion, changes } = waiting.command;
+    const actor = this.#state.mailroom.actors.get(productId);
+    if (!actor.product) {
+      const items = [{ productId, requested: 0 }];
+      const refusal = { type: 'refused', code: 'product-not-found', items } as const;
+      this.#state.out.answer(waiting, { n, type: 'refused', refusal });
+      return;
+    }
+    const { version } = actor.product;
+    if (ifVersion !== null && ifVersion !== version) {
+      this.#state.out.answer(waiting, { n, type: 'version-differs', version });
+      return;
+    }
+    // It keeps its place: no batch bounds what waits for a batch of its own (I9).
+    actor.startEdit(changes);
+    const ends = { others: NONE, sends: 0 };
+    this.#state.commits.addAlone({ kind: 'edit', version: version + 1, waiting, ...ends });
+  }
+
   /** The guarded update in the batch decides; here one change of an order waits for another. */
   #decideStatus(waiting: Waiting<ChangeStatusCommand>, now: number): void {
-    const { id, keyed, orderId, from, to, reason, author, requestHash } = waiting.command;
+    const { id, keyed, orderId, requestHash } = waiting.command;
     const placed = this.#state.commits.pending(orderId);
     const before = placed?.kind === 'order' ? placed : this.#state.commits.changing(orderId);
     if (before !== undefined) {
@@ -195,7 +224,8 @@ export class Decisions {
       return;
     }
     const key = keyed ? { id, requestHash } : null;
-    const change = { orderId, from, to, reason, author, at: now, key };
+    const { from, to, detail, reason, author } = waiting.command;
+    const change = { orderId, from, to, detail, reason, author, at: now, key };
     const ends = { cause: waiting, others, followers: NONE, sends: 0 };
     this.#join({ kind: 'status-change', change, ...ends }, waiting, now);
   }
@@ -237,14 +267,19 @@ export class Decisions {
   /** Whether the id was decided before; then the command is answered or waits for that answer. */
   #repeats(waiting: WaitingRequest): boolean {
     const { command } = waiting;
-    const pending = this.#state.commits.pending(command.id);
-    if (pending !== undefined) {
-      if (pending.kind === 'status-change') pending.followers = append(pending.followers, waiting);
-      else pending.repeats = append(pending.repeats, waiting);
+    const key = command.kind === 'place' ? command.cart?.key?.id : undefined;
+    const { commits, attempts } = this.#state;
+    const pending = commits.pending(command.id) ?? (key && commits.pending(key));
+    if (pending) {
+      if (pending.kind === 'order' || pending.kind === 'stock-change') {
+        pending.repeats = append(pending.repeats, waiting);
+      } else if (pending.kind === 'status-change') {
+        pending.followers = append(pending.followers, waiting);
+      }
       return true;
     }
-    const attempt = this.#state.attempts.find(command.id);
-    if (attempt !== undefined) {
+    const attempt = attempts.find(command.id) ?? (key && attempts.find(key));
+    if (attempt) {
       attempt.repeats = append(attempt.repeats, waiting);
       return true;
     }
@@ -290,6 +325,7 @@ function expiryOf(order: ExpiringOrder, now: number): Omit<StatusDecision, 'othe
     orderId: order.orderId,
     from: ['WAITING_PAYMENT'],
     to: 'EXPIRED',
+    detail: null,
     reason: null,
     author: null,
     at: now,
@@ -306,6 +342,8 @@ function replayOf(effect: StoredEffect, n: number): Answer {
       return { n, type: 'changed', replayed: true, available: effect.available };
     case 'status-change':
       return { n, type: 'status-changed', replayed: true };
+    case 'other':
+      return { n, type: 'key-reused' };
     default:
       return unreachable(effect);
   }

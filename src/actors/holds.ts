@@ -43,10 +43,12 @@ export class Holds {
   }
 
   /** Its turn has come: takes all lines or none, and says what it could do. */
-  decide(turn: Turn, { home, attempt, take }: HoldCommand, now: number): void {
-    const reports = reportsOn(turn.lines, now);
+  decide(turn: Turn, { home, attempt, take, userId }: HoldCommand, now: number): void {
+    const reports = reportsOn(turn.lines, userId, now);
     const takes = take && reports.every(({ failure }) => failure === null);
-    const taken = takes ? turn.lines.map(({ line, actor }) => actor.take(line.quantity)) : null;
+    const taken = takes
+      ? turn.lines.map(({ line, actor }) => actor.take(line.quantity, userId))
+      : null;
     const hold = this.#byHome.get(home)?.get(attempt);
     if (hold === undefined) throw new Error(`hold ${attempt} of owner ${home} was not expected`);
     if (takes) hold.taken = true;
@@ -90,11 +92,12 @@ export class Holds {
   }
 
   #end({ waiting, taken }: Hold, giveBack: boolean): void {
-    const { home, attempt } = waiting.command;
+    const { home, attempt, userId } = waiting.command;
     this.#forget(home, attempt);
     if (!taken) return;
-    for (const { productId, quantity } of waiting.lines) {
-      this.#actors.settle(productId, giveBack ? quantity : 0);
+    for (const line of waiting.lines) {
+      if (giveBack) this.#actors.giveBack(line, userId);
+      else this.#actors.settle(line.productId, 0);
     }
   }
 

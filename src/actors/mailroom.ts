@@ -36,6 +36,8 @@ export class Mailroom {
   readonly #round = new Queue<ProductActor>();
   /** Commands that concern no product here: they wait only for room in the batch. */
   #unboxed = new Queue<Waiting>();
+  /** Actors headed by an edit whose turn has not come. */
+  readonly #barred = new Set<ProductActor>();
   #undecided = 0;
 
   constructor(limits: ShardLimits) {
@@ -93,6 +95,7 @@ export class Mailroom {
       next.done = true;
       return { waiting: next, lines: [] };
     }
+    if (this.#barred.size > 0) this.#rejoinBarred();
     for (let actor = this.#round.shift(); actor !== undefined; actor = this.#round.shift()) {
       actor.inRound = false;
       const waiting = headOf(actor);
@@ -110,6 +113,14 @@ export class Mailroom {
     for (const { actor } of turn.lines) {
       this.joinRound(actor);
       this.actors.dropIfUnknown(actor);
+    }
+  }
+
+  #rejoinBarred(): void {
+    for (const actor of this.#barred) {
+      if (isBarred(actor, headOf(actor))) continue;
+      this.#barred.delete(actor);
+      this.joinRound(actor);
     }
   }
 
@@ -136,6 +147,18 @@ export class Mailroom {
       this.#unboxed.shift();
       if (!unboxed.done) yield this.takeOut(unboxed);
       unboxed = this.#unboxed.peek();
+    }
+  }
+
+  /**
+   * Takes out every edit that arrived at `time` or before, whose turn has not come, and that its
+   * whole product waits for.
+   */
+  *takeBarredUntil(time: number): Generator<Waiting> {
+    for (const actor of this.#barred) {
+      const head = headOf(actor);
+      if (head === undefined || !isBarred(actor, head) || head.command.receivedAt > time) continue;
+      yield this.takeOut(head);
     }
   }
 
@@ -182,10 +205,18 @@ export class Mailroom {
     for (const line of waiting.lines) {
       const actor = this.actors.find(line.productId);
       if (actor?.decides !== true || headOf(actor) !== waiting) return null;
+      if (isBarred(actor, waiting)) {
+        this.#barred.add(actor);
+        return null;
+      }
       found.push({ line, actor });
     }
     return found;
   }
+}
+
+function isBarred(actor: ProductActor, head: Waiting | undefined): boolean {
+  return head?.command.kind === 'edit-product' && !actor.canEdit(head.command.changes);
 }
 
 /** The first command that is still to be served; those that another mailbox served are dropped. */

@@ -11,13 +11,19 @@
  * back undecided.
  */
 import type { FreedUnits } from '../domain/product.ts';
-import type { AbortCause, Committed, ExpiringOrder } from '../domain/batch.ts';
+import type { AbortCause, Committed, ExpiringOrder, StatusChange } from '../domain/batch.ts';
 import { PARTITIONS, partitionOf, shardOf } from '../domain/ids.ts';
 import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
 import type { OrderStatus } from '../domain/order.ts';
 import type { ShedCode } from '../domain/outcome.ts';
-import type { Answer } from '../domain/wire.ts';
-import type { Decision, OrderDecision, StatusDecision, StockDecision } from './commit-queue.ts';
+import type { Answer, PlaceCommand } from '../domain/wire.ts';
+import type {
+  Decision,
+  EditDecision,
+  OrderDecision,
+  StatusDecision,
+  StockDecision,
+} from './commit-queue.ts';
 import type { WindowEntry } from './idempotency-window.ts';
 import type { ShardState } from './shard-state.ts';
 import type { WaitingRequest } from './waiting.ts';
@@ -50,8 +56,9 @@ export class Settlement {
     const duplicates = committed.duplicates.length > 0 ? new Set(committed.duplicates) : null;
     for (const decision of this.#state.commits.land(no)) {
       this.#state.commits.forget(decision);
-      if (decision.kind === 'order') this.#commitOrder(decision, duplicates);
+      if (decision.kind === 'order') this.#commitOrder(decision, committed, duplicates);
       else if (decision.kind === 'stock-change') this.#commitStock(decision, committed, duplicates);
+      else if (decision.kind === 'edit') this.#commitEdit(decision);
       else this.#commitStatus(decision, committed, duplicates);
     }
     this.#free(committed.freed);
@@ -82,6 +89,9 @@ export class Settlement {
     if (decision.kind === 'status-change') {
       if (isExpiring(decision.cause)) expiry.rest(decision.cause, restUntil);
       else out.shed(decision.cause, code);
+    } else if (decision.kind === 'edit') {
+      out.shed(decision.waiting, code);
+      return;
     } else {
       for (const waiting of [decision.waiting, ...decision.repeats]) out.shed(waiting, code);
     }
@@ -98,12 +108,25 @@ export class Settlement {
     }
   }
 
-  #commitOrder(decision: OrderDecision, duplicates: ReadonlySet<string> | null): void {
+  #commitOrder(
+    decision: OrderDecision,
+    committed: Committed,
+    duplicates: ReadonlySet<string> | null,
+  ): void {
     const { command, order } = decision.decided;
+    if (command.cart !== null && committed.cartsChanged.includes(command.id)) {
+      this.#giveBack(decision, null);
+      this.#state.out.answer(decision.waiting, { n: command.n, type: 'cart-changed' });
+      // They may have read the cart as it is now.
+      this.#decideAgain([...decision.repeats, ...decision.followers]);
+      return;
+    }
     if (duplicates?.has(command.id) === true) {
       this.#giveBack(decision, null);
-      this.#lookUp([decision.waiting, ...decision.repeats]);
-      this.#decideAgain(decision.followers);
+      // Whoever came with another key, or with none, may be told something else.
+      const [same, others] = partition(decision.repeats, (repeat) => bindsAs(repeat, command));
+      this.#lookUp([decision.waiting, ...same]);
+      this.#decideAgain([...others, ...decision.followers]);
       return;
     }
     for (const { productId } of decision.waiting.lines) {
@@ -137,6 +160,15 @@ export class Settlement {
     this.#answerAll(decision, (n, replayed) => ({ n, type: 'changed', replayed, available }));
   }
 
+  #commitEdit({ waiting, version }: EditDecision): void {
+    const { actors } = this.#state.mailroom;
+    const { n, productId } = waiting.command;
+    const mustLoad = actors.get(productId).commitEdit(version);
+    actors.settle(productId, 0);
+    if (mustLoad) actors.distrust(productId);
+    this.#state.out.answer(waiting, { n, type: 'edited', version });
+  }
+
   #commitStatus(
     decision: StatusDecision,
     committed: Committed,
@@ -155,22 +187,30 @@ export class Settlement {
     else {
       const { n } = cause.command;
       const changed: Answer = { n, type: 'status-changed', replayed: false };
-      this.#state.out.answer(cause, status === undefined ? changed : kept(n, status));
+      const isChanged = status === undefined || shippedInPart(change, status);
+      this.#state.out.answer(cause, isChanged ? changed : kept(n, status));
     }
-    this.#answerFollowers(decision.followers, status ?? change.to);
+    const { orderId, to } = change;
+    this.#answerFollowers(decision.followers, { orderId, status: status ?? to });
   }
 
   /**
    * The order has this status now. Whoever cannot change it is told so at once, a thousand of them
-   * as well as one; a key may be bound to what it did before.
+   * as well as one; a key may be bound to what it did before, or was used for another order.
    */
-  #answerFollowers(followers: readonly WaitingRequest[], status: OrderStatus): void {
+  #answerFollowers(
+    followers: readonly WaitingRequest[],
+    { orderId, status }: { readonly orderId: OrderId; readonly status: OrderStatus },
+  ): void {
     const { mailroom, lookUps, out } = this.#state;
     for (const waiting of followers) {
       const { command } = waiting;
-      if (command.kind !== 'change-status' || command.from.includes(status)) {
-        this.#state.decideAgain(waiting);
-      } else if (command.keyed) {
+      const isSettled =
+        command.kind === 'change-status' &&
+        command.orderId === orderId &&
+        !command.from.includes(status);
+      if (!isSettled) this.#state.decideAgain(waiting);
+      else if (command.keyed) {
         mailroom.takePlace(waiting);
         lookUps.add({ waiting, otherwise: kept(command.n, status) });
       } else out.answer(waiting, kept(command.n, status));
@@ -219,14 +259,19 @@ export class Settlement {
   }
 
   #giveBack(decision: Decision, diverged: ProductId | null): void {
-    const { actors } = this.#state.mailroom;
+    const { mailroom } = this.#state;
+    const { actors } = mailroom;
     if (decision.kind === 'order') {
-      for (const { productId, quantity } of decision.waiting.lines) {
-        actors.settle(productId, quantity);
-      }
+      const { userId } = decision.decided.command;
+      for (const line of decision.waiting.lines) actors.giveBack(line, userId);
       this.#state.attempts.releaseHolds(decision.holds, diverged);
     } else if (decision.kind === 'stock-change') {
       actors.settle(decision.change.productId, Math.max(0, -decision.change.delta));
+    } else if (decision.kind === 'edit') {
+      const { productId } = decision.waiting.command;
+      actors.get(productId).abortEdit();
+      actors.settle(productId, 0);
+      mailroom.joinRound(actors.get(productId));
     }
   }
 
@@ -251,8 +296,9 @@ export class Settlement {
     const first = decision.waiting.command;
     out.answer(decision.waiting, answer(first.n, false));
     for (const waiting of decision.repeats) {
-      const { n, requestHash } = waiting.command;
-      const same = requestHash === first.requestHash;
+      const { n, id, requestHash } = waiting.command;
+      // An order may have the same lines and share only the key.
+      const same = id === first.id && requestHash === first.requestHash;
       out.answer(waiting, same ? answer(n, true) : { n, type: 'key-reused' });
     }
   }
@@ -275,6 +321,17 @@ function isExpiring(cause: StatusDecision['cause']): cause is ExpiringOrder {
   return 'expiresAt' in cause;
 }
 
+/** Lines of the order were shipped, and others are not yet. */
+function shippedInPart({ detail, from }: StatusChange, status: OrderStatus): boolean {
+  return detail?.kind === 'shipment' && from.includes(status);
+}
+
+/** The request would bind the same ids as the order. */
+function bindsAs({ command }: WaitingRequest, { id, cart }: PlaceCommand): boolean {
+  const key = command.kind === 'place' ? command.cart?.key?.id : undefined;
+  return command.id === id && key === cart?.key?.id;
+}
+
 function kept(n: number, status: OrderStatus): Answer {
   return { n, type: 'status-kept', status };
 }
@@ -291,6 +348,7 @@ function concernsId(decision: Decision, id: string): boolean {
   if (decision.kind === 'stock-change') {
     return decision.change.id === id || decision.change.productId === id;
   }
+  if (decision.kind === 'edit') return decision.waiting.command.productId === id;
   return decision.change.orderId === id || decision.change.key?.id === id;
 }
 

@@ -27,6 +27,12 @@ import type { Effect, ShardEvent, ShardIdentity, ShardLimits } from './shard-pro
 import { ShardState } from './shard-state.ts';
 import type { HoldCommand, RouterIndex, Waiting } from './waiting.ts';
 
+/**
+ * Milliseconds after which an edit is shed whose turn does not come. Its product stands still behind
+ * it, and two of them may wait for each other: each for a cart that waits behind the other one.
+ */
+const BARRED_MS_MAX = 1000;
+
 export class ShardCore {
   readonly #state: ShardState;
   readonly #settlement: Settlement;
@@ -143,7 +149,7 @@ export class ShardCore {
   #linesHere(command: Command): Waiting['lines'] {
     if (command.kind === 'change-status') return NONE;
     // It stands in one mailbox and takes no units of its own.
-    if (command.kind === 'change-stock') return [{ productId: command.productId, quantity: 0 }];
+    if (command.kind !== 'place') return [{ productId: command.productId, quantity: 0 }];
     if (command.otherShards === null) return command.lines;
     return linesOfShard(command.lines, this.#state.identity);
   }
@@ -184,6 +190,9 @@ export class ShardCore {
   #tick(now: number): void {
     const overdue = now - this.#state.limits.undecidedMsMax;
     this.#shedArrivedUntil(overdue, 'overloaded');
+    for (const waiting of this.#state.mailroom.takeBarredUntil(now - BARRED_MS_MAX)) {
+      this.#state.out.shed(waiting, 'overloaded');
+    }
     this.#state.attempts.shedWhere(
       ({ waiting }) => waiting.command.receivedAt <= overdue,
       'overloaded',

@@ -1,4 +1,4 @@
-import type { OrderId, OwnerId } from '../domain/ids.ts';
+import type { OrderId, OwnerId, UserId } from '../domain/ids.ts';
 import type { RequestedLine } from '../domain/order.ts';
 import type { Command } from '../domain/wire.ts';
 
@@ -12,6 +12,7 @@ export interface HoldCommand {
   /** With `home` it names the hold. */
   readonly attempt: number;
   readonly orderId: OrderId;
+  readonly userId: UserId;
   /** False: the order is refused already, and only the whole reason is asked for. */
   readonly take: boolean;
   readonly receivedAt: number;

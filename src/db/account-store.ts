@@ -28,6 +28,9 @@ const FIND_CREDENTIALS = /* sql */ `
 const FIND_USER = /* sql */ `SELECT ${COLUMNS} FROM users WHERE id = $1`;
 
 const SET_ROLE = /* sql */ `
+  UPDATE users SET role = $2::user_role WHERE id = $1 RETURNING ${COLUMNS}`;
+
+const GRANT_ROLE = /* sql */ `
   UPDATE users SET role = $2::user_role WHERE lower(email) = lower($1) RETURNING ${COLUMNS}`;
 
 interface UserRow {
@@ -76,15 +79,21 @@ export function createAccountStore(pool: Pool): Accounts {
       const row = rows[0];
       return row === undefined ? undefined : toUser(row);
     },
+
+    async setRole(id: UserId, role: Role) {
+      const rows = await queryRows<UserRow>(pool, { text: SET_ROLE, values: [id, role] });
+      const row = rows[0];
+      return row === undefined ? undefined : toUser(row);
+    },
   };
 }
 
 /** The user as changed, or undefined when nobody has this email address (case-insensitive). */
-export async function setRole(
+export async function grantRole(
   pool: Pool,
   { email, role }: { readonly email: string; readonly role: Role },
 ): Promise<User | undefined> {
-  const rows = await queryRows<UserRow>(pool, { text: SET_ROLE, values: [email, role] });
+  const rows = await queryRows<UserRow>(pool, { text: GRANT_ROLE, values: [email, role] });
   const row = rows[0];
   return row === undefined ? undefined : toUser(row);
 }

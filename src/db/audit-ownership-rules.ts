@@ -53,23 +53,31 @@ export const OWNERSHIP_RULES: readonly AuditRule[] = [
   },
   {
     // ON CONFLICT needs an index that is unique, valid, immediate, and over exactly these columns
-    // without a condition; a name proves nothing.
+    // with exactly this condition; a name proves nothing.
     name: 'unique-index',
     invariants: ['I3'],
     holds: 'The unique indexes that make things happen once are there and valid.',
     sql: /* sql */ `
-      SELECT wanted.relation, wanted.columns
-        FROM (VALUES ('users', 'id'), ('users', 'lower(email)'), ('users', 'lower(username)'),
-                     ('products', 'id'), ('owners', 'id'), ('partitions', 'id'),
-                     ('commit_batches', 'owner_id,no'), ('orders', 'id'),
-                     ('order_items', 'order_id,product_id'), ('order_events', 'order_id,status'),
-                     ('keyed_effects', 'id'), ('stock_ledger', 'product_id,stock_version'))
-             AS wanted (relation, columns)
+      SELECT wanted.relation, wanted.columns, wanted.condition
+        FROM (SELECT relation, columns, NULL AS condition
+                FROM (VALUES
+                  ('users', 'id'), ('users', 'lower(email)'), ('users', 'lower(username)'),
+                  ('products', 'id'), ('product_edits', 'product_id,version'),
+                  ('customer_units', 'product_id,user_id'), ('owners', 'id'), ('partitions', 'id'),
+                  ('commit_batches', 'owner_id,no'), ('orders', 'id'),
+                  ('order_items', 'order_id,product_id'), ('order_events', 'order_id,status'),
+                  ('keyed_effects', 'id'), ('stock_ledger', 'product_id,stock_version'),
+                  ('carts', 'id'), ('cart_items', 'cart_id,product_id'), ('payments', 'id'),
+                  ('payments', 'order_id,attempt'), ('webhook_deliveries', 'webhook_id,event_id'))
+                  AS plain (relation, columns)
+               UNION ALL
+              SELECT 'payments', 'order_id', '(status = ''PENDING''::payment_status)') AS wanted
        WHERE NOT EXISTS (
          SELECT FROM pg_index x
           WHERE x.indrelid = to_regclass(wanted.relation)
             AND x.indisunique AND x.indisvalid AND x.indisready AND x.indislive
-            AND x.indimmediate AND x.indpred IS NULL
+            AND x.indimmediate
+            AND pg_get_expr(x.indpred, x.indrelid) IS NOT DISTINCT FROM wanted.condition
             AND wanted.columns = (
               SELECT string_agg(pg_get_indexdef(x.indexrelid, n, true), ',' ORDER BY n)
                 FROM generate_series(1, x.indnkeyatts::integer) AS n))`,

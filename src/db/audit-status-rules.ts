@@ -55,16 +55,31 @@ export const STATUS_RULES: readonly AuditRule[] = [
                              '{EXPIRED}', '{CANCELLED}', '{PAID,CANCELLED}')`,
   },
   {
+    name: 'paid-or-expired',
+    invariants: ['I6'],
+    holds: 'No order was paid and expired.',
+    sql: /* sql */ `
+      SELECT order_id FROM order_events GROUP BY order_id
+      HAVING bool_or(status = 'PAID') AND bool_or(status = 'EXPIRED')`,
+  },
+  {
     name: 'keyed-status',
     invariants: ['I3', 'I4'],
-    holds: 'Every status change that a key is bound to took place, by the same author.',
+    holds:
+      'Whatever a key is bound to was done to that order, by the same author: a change of its ' +
+      'status, a shipment, or its checkout.',
     sql: /* sql */ `
       SELECT k.id AS effect_id, k.user_id, k.order_id
         FROM keyed_effects k
        WHERE k.order_id IS NOT NULL
          AND NOT EXISTS (SELECT FROM order_events e
                           WHERE e.order_id = k.order_id AND e.author = k.user_id
-                            AND e.created_at = k.created_at)`,
+                            AND e.created_at = k.created_at)
+         AND NOT EXISTS (SELECT FROM order_items i
+                          WHERE i.order_id = k.order_id AND i.shipped_at = k.created_at)
+         AND NOT EXISTS (SELECT FROM orders o JOIN carts c ON c.order_id = o.id
+                          WHERE o.id = k.order_id AND o.user_id = k.user_id
+                            AND o.created_at = k.created_at)`,
   },
   {
     // Also the state of a service that is down for longer than its holds last.

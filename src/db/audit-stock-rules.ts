@@ -122,6 +122,23 @@ export const STOCK_RULES: readonly AuditRule[] = [
        WHERE coalesce(ledger.units, 0) <> coalesce(freed.units, 0)`,
   },
   {
+    name: 'freed-once',
+    invariants: ['I4', 'I10'],
+    holds: 'What ever came back of a product are the units of its orders that are over, once each.',
+    sql: /* sql */ `
+      WITH ledger AS (
+        SELECT product_id, sum(delta) AS units
+          FROM stock_ledger WHERE kind = 'freed' GROUP BY product_id
+      ), ended AS (
+        SELECT i.product_id, sum(i.quantity) AS units
+          FROM order_items i JOIN orders o ON o.id = i.order_id
+         WHERE o.status IN ('EXPIRED', 'CANCELLED') GROUP BY i.product_id
+      )
+      SELECT product_id, coalesce(ledger.units, 0) AS came_back, coalesce(ended.units, 0) AS ended
+        FROM ledger FULL JOIN ended USING (product_id)
+       WHERE coalesce(ledger.units, 0) <> coalesce(ended.units, 0)`,
+  },
+  {
     name: 'ledger-product',
     invariants: ['I10'],
     holds: 'Every movement in the ledger is of a product that exists.',
@@ -147,7 +164,7 @@ export const STOCK_RULES: readonly AuditRule[] = [
     sql: /* sql */ `
       SELECT k.id AS effect_id, k.user_id, k.stock_after
         FROM keyed_effects k
-       WHERE k.order_id IS NULL
+       WHERE k.stock_after IS NOT NULL
          AND NOT EXISTS (SELECT FROM stock_ledger l
                           WHERE l.kind = 'change' AND l.author = k.user_id
                             AND l.created_at = k.created_at AND l.stock_after = k.stock_after)`,

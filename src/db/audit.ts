@@ -14,8 +14,11 @@
  */
 import type { ClientBase } from 'pg';
 import { ORDER_RULES } from './audit-order-rules.ts';
+import { OUTBOX_RULES } from './audit-outbox-rules.ts';
 import { OWNERSHIP_RULES } from './audit-ownership-rules.ts';
+import { PAYMENT_RULES } from './audit-payment-rules.ts';
 import type { AuditRule } from './audit-rule.ts';
+import { SHOP_RULES } from './audit-shop-rules.ts';
 import { STATUS_RULES } from './audit-status-rules.ts';
 import { STOCK_RULES } from './audit-stock-rules.ts';
 
@@ -23,6 +26,9 @@ export const AUDIT_RULES: readonly AuditRule[] = [
   ...STOCK_RULES,
   ...ORDER_RULES,
   ...STATUS_RULES,
+  ...PAYMENT_RULES,
+  ...SHOP_RULES,
+  ...OUTBOX_RULES,
   ...OWNERSHIP_RULES,
 ];
 
@@ -79,7 +85,8 @@ const MISSING_TABLES = /* sql */ `
   SELECT wanted.name
     FROM unnest(ARRAY['users', 'products', 'owners', 'partitions', 'commit_batches', 'orders',
                       'order_items', 'order_events', 'keyed_effects', 'stock_ledger',
-                      'expiry_watermarks', 'engine_settings']) AS wanted (name)
+                      'expiry_watermarks', 'engine_settings', 'customer_units', 'product_edits',
+                      'carts', 'cart_items', 'payments']) AS wanted (name)
    WHERE to_regclass(wanted.name) IS NULL`;
 
 const TOTALS = /* sql */ `

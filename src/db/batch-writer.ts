@@ -18,11 +18,21 @@ import { encodeBatch, STAGING_COLUMNS } from './copy-encoder.ts';
 
 /** Constant but for integers, which are checked to be integers. */
 function transactionSql(batch: Batch, rows: number): string {
-  const { ownerId, no, owners, orders, stockChanges, statusChanges } = batch;
-  const keyed =
+  const { ownerId, no, owners, orders, stockChanges, statusChanges, edits } = batch;
+  let carts = 0;
+  let limited = 0;
+  let keyed =
     stockChanges.filter((change) => change.keyed).length +
     statusChanges.filter(({ key }) => key !== null).length;
-  const counts = [orders.length, rows, stockChanges.length, statusChanges.length, keyed];
+  for (const order of orders) {
+    if (order.limited) limited += 1;
+    const { command } = order;
+    if (command.cart === null) continue;
+    carts += 1;
+    if (command.cart.key !== null) keyed += 1;
+  }
+  const changes = [stockChanges.length, statusChanges.length, keyed];
+  const counts = [orders.length, rows, ...changes, carts, edits.length, limited];
   const numbers = [ownerId, no, ...owners, ...counts];
   if (!numbers.every(Number.isSafeInteger)) throw new Error('a batch is named by integers');
   return (
@@ -38,6 +48,7 @@ export const NOTHING_TO_REPORT: Committed = {
   duplicates: [],
   stockAfter: {},
   unchanged: {},
+  cartsChanged: [],
   freed: [],
 };
 

@@ -7,7 +7,7 @@
  * Source of the format: PostgreSQL manual, COPY, "Text Format".
  */
 import type { Batch, DecidedOrder, StatusChange } from '../domain/batch.ts';
-import type { ChangeStockCommand } from '../domain/wire.ts';
+import type { ChangeStockCommand, EditProductCommand } from '../domain/wire.ts';
 
 export const STAGING_COLUMNS =
   'kind, id, product_id, quantity, unit_price, sequence, name, user_id, request_hash, ' +
@@ -26,6 +26,11 @@ export function encodeBatch(batch: Batch): EncodedBatch {
     rows += order.command.lines.length;
     text += encodeOrder(order);
   }
+  for (const order of batch.orders) {
+    if (order.command.cart === null) continue;
+    rows += order.command.cart.key === null ? 1 : 2;
+    text += encodeCart(order);
+  }
   for (const change of batch.stockChanges) {
     rows += 1;
     text += encodeStockChange(change);
@@ -33,6 +38,10 @@ export function encodeBatch(batch: Batch): EncodedBatch {
   for (const change of batch.statusChanges) {
     rows += 1;
     text += encodeStatusChange(change);
+  }
+  for (const edit of batch.edits) {
+    rows += 1;
+    text += encodeEdit(edit);
   }
   return { rows, messages: copyMessages(text) };
 }
@@ -62,9 +71,17 @@ export function subjectOfRow(batch: Batch, row: number): string | undefined {
     last += command.lines.length;
     if (row <= last) return command.id;
   }
-  const change = row - last - 1;
-  const { stockChanges, statusChanges } = batch;
-  return stockChanges[change]?.productId ?? statusChanges[change - stockChanges.length]?.orderId;
+  for (const { command } of batch.orders) {
+    if (command.cart === null) continue;
+    last += command.cart.key === null ? 1 : 2;
+    if (row <= last) return command.id;
+  }
+  const subjects = [
+    ...batch.stockChanges.map(({ productId }) => productId),
+    ...batch.statusChanges.map(({ orderId }) => orderId),
+    ...batch.edits.map(({ productId }) => productId),
+  ];
+  return subjects[row - last - 1];
 }
 
 /** The order with its first line, then a short row per further line. */
@@ -78,7 +95,7 @@ function encodeOrder({ command, homePartition, total, order }: DecidedOrder): st
       `${command.id}\t${line.productId}\t${line.quantity}\t${accepted.unitPrice}\t` +
       `${accepted.sequence}\t${escape(accepted.name)}`;
     if (i > 0) {
-      text += `l\t${fields}\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n`;
+      text += `l\t${fields}\t${command.userId}\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n`;
       continue;
     }
     text +=
@@ -88,6 +105,22 @@ function encodeOrder({ command, homePartition, total, order }: DecidedOrder): st
   }
   return text;
 }
+
+/** The cart to close, and the key that claims its id as below. */
+function encodeCart({ command, homePartition, order }: DecidedOrder): string {
+  const { cart, id, userId } = command;
+  if (cart === null) return '';
+  const text = `c\t${id}\t${cart.id}\t${cart.version}\t\\N\t\\N\t\\N\t${userId}${NULLS_AFTER_USER}`;
+  if (cart.key === null) return text;
+  const time = timestamp(order.createdAt);
+  return (
+    `${text}b\t${cart.key.id}\t${id}\t0\t\\N\t\\N\t\\N\t${userId}\t` +
+    `\\\\x${cart.key.requestHash}\t${homePartition}\tXXX\t0\t\\N\t\\N\t${time}\t${time}\n`
+  );
+}
+
+/** From request_hash to the end of the row. */
+const NULLS_AFTER_USER = `${'\t\\N'.repeat(8)}\n`;
 
 /** A keyed change claims its id with a row in `orders`, of no value in no currency (ISO 4217). */
 function encodeStockChange(change: ChangeStockCommand): string {
@@ -101,13 +134,21 @@ function encodeStockChange(change: ChangeStockCommand): string {
 
 /** A keyed one claims its id as above. Statuses need no escaping, neither in COPY nor in an array. */
 function encodeStatusChange(change: StatusChange): string {
-  const { key, orderId } = change;
+  const { key, orderId, detail } = change;
   const time = timestamp(change.at);
   return (
     `${key === null ? 't' : 'u'}\t${key?.id ?? orderId}\t${orderId}\t0\t\\N\t\\N\t` +
     `${nullable(change.reason)}\t${change.author ?? '\\N'}\t` +
     `${key === null ? '\\N' : `\\\\x${key.requestHash}`}\t` +
-    `0\t${change.to}\t0\t{${change.from.join()}}\t\\N\t${time}\t${time}\n`
+    `0\t${change.to}\t0\t{${change.from.join()}}\t` +
+    `${nullable(detail === null ? null : JSON.stringify(detail))}\t${time}\t${time}\n`
+  );
+}
+
+function encodeEdit({ id, productId, reason, author, changes, receivedAt }: EditProductCommand) {
+  return (
+    `e\t${id}\t${productId}\t0\t\\N\t\\N\t${nullable(reason)}\t${author}\t\\N\t\\N\t\\N\t` +
+    `\\N\t\\N\t${escape(JSON.stringify(changes))}\t${timestamp(receivedAt)}\t\\N\n`
   );
 }
 

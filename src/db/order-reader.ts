@@ -4,26 +4,40 @@
  */
 import type { Pool } from 'pg';
 import type { OrderId, UserId } from '../domain/ids.ts';
-import type { Order, OrderEvent, OrderLine, OrderStatus } from '../domain/order.ts';
+import type {
+  Order,
+  OrderAuthor,
+  OrderEvent,
+  OrderLine,
+  OrderPayment,
+  OrderStatus,
+} from '../domain/order.ts';
 import type { OrderReader, PageRequest } from '../domain/ports.ts';
 import { pageValues, toMs, toPage } from './page.ts';
 import { queryRows } from './pool.ts';
 
-// Lines sorted by product id, which is the canonical order in which they were decided.
-const COLUMNS = /* sql */ `
+/** Of `o`; its lines sorted by product id, which is the order in which they were decided. */
+export const ORDER_COLUMNS = /* sql */ `
   o.id, o.user_id AS "userId", o.status, o.currency, o.total, o.reference, o.metadata,
   (extract(epoch FROM o.created_at) * 1000000)::bigint AS "createdAtUs",
   floor(extract(epoch FROM o.expires_at) * 1000)::bigint AS "expiresAt",
   coalesce((SELECT json_agg(json_build_object(
                      'productId', i.product_id, 'name', i.name, 'quantity', i.quantity,
-                     'unitPrice', i.unit_price, 'sequence', i.sequence) ORDER BY i.product_id)
-              FROM order_items i WHERE i.order_id = o.id), '[]') AS items`;
+                     'unitPrice', i.unit_price, 'sequence', i.sequence,
+                     'shippedAt', floor(extract(epoch FROM i.shipped_at) * 1000),
+                     'tracking', i.tracking) ORDER BY i.product_id)
+              FROM order_items i WHERE i.order_id = o.id), '[]') AS items,
+  coalesce((SELECT json_agg(json_build_object(
+                     'id', p.id, 'status', p.status, 'attempt', p.attempt,
+                     'createdAt', floor(extract(epoch FROM p.created_at) * 1000))
+                     ORDER BY p.attempt)
+              FROM payments p WHERE p.order_id = o.id), '[]') AS payments`;
 
-const FIND = /* sql */ `SELECT ${COLUMNS} FROM orders o WHERE o.id = $1`;
+const FIND = /* sql */ `SELECT ${ORDER_COLUMNS} FROM orders o WHERE o.id = $1`;
 
 // Sent unnamed, so that it is planned with its values (see product-reader.ts).
 const LIST = /* sql */ `
-  SELECT ${COLUMNS}
+  SELECT ${ORDER_COLUMNS}
     FROM orders o
    WHERE o.user_id = $4
      AND ($5::order_status IS NULL OR o.status = $5)
@@ -34,19 +48,35 @@ const LIST = /* sql */ `
 
 /**
  * Placing has no row of its own. Statuses sort as an order can reach them (db/schema.sql), whatever
- * the clocks of the machines said.
+ * the clocks of the machines said. `sells`: whether the author is a merchant of one of its lines.
  */
 const EVENTS = /* sql */ `
-  SELECT e.status, e.reason, floor(extract(epoch FROM e.created_at) * 1000)::bigint AS "createdAt"
+  SELECT e.status, lag(e.status) OVER (ORDER BY e.status) AS "from", e.reason, e.author,
+         e.author = o.user_id AS buys,
+         EXISTS (SELECT FROM order_items i JOIN products p ON p.id = i.product_id
+                  WHERE i.order_id = o.id AND p.merchant_id = e.author) AS sells,
+         floor(extract(epoch FROM e.created_at) * 1000)::bigint AS "createdAt"
     FROM orders o
    CROSS JOIN LATERAL (
-         SELECT 'WAITING_PAYMENT'::order_status AS status, NULL AS reason, o.created_at
+         SELECT 'WAITING_PAYMENT'::order_status AS status, NULL AS reason, o.user_id AS author,
+                o.created_at
           UNION ALL
-         SELECT status, reason, created_at FROM order_events WHERE order_id = o.id) e
+         SELECT status, reason, author, created_at FROM order_events WHERE order_id = o.id) e
    WHERE o.id = $1
    ORDER BY e.status`;
 
-interface OrderRow {
+interface EventRow {
+  readonly status: OrderStatus;
+  readonly from: OrderStatus | null;
+  readonly reason: string | null;
+  readonly author: UserId | null;
+  readonly buys: boolean | null;
+  readonly sells: boolean;
+  readonly createdAt: number;
+}
+
+/** A row of `ORDER_COLUMNS`. */
+export interface OrderRow {
   readonly id: OrderId;
   readonly userId: UserId;
   readonly status: OrderStatus;
@@ -58,6 +88,7 @@ interface OrderRow {
   readonly expiresAt: number;
   /** JSON numbers: quantity, price and sequence stay below 2^53 by the schema's bounds. */
   readonly items: readonly OrderLine[];
+  readonly payments: readonly OrderPayment[];
 }
 
 export function createOrderReader(pool: Pool): OrderReader {
@@ -73,11 +104,12 @@ export function createOrderReader(pool: Pool): OrderReader {
     },
 
     async listEvents(id: OrderId) {
-      return queryRows<OrderEvent>(pool, {
+      const rows = await queryRows<EventRow>(pool, {
         name: 'list-order-events',
         text: EVENTS,
         values: [id],
       });
+      return rows.map(toEvent);
     },
 
     async listOrders(
@@ -91,7 +123,7 @@ export function createOrderReader(pool: Pool): OrderReader {
   };
 }
 
-function toOrder(row: OrderRow): Order {
+export function toOrder(row: OrderRow): Order {
   return {
     id: row.id,
     userId: row.userId,
@@ -101,7 +133,23 @@ function toOrder(row: OrderRow): Order {
     total: row.total,
     reference: row.reference,
     metadata: row.metadata,
+    payments: row.payments,
     createdAt: toMs(row.createdAtUs),
     expiresAt: row.expiresAt,
   };
+}
+
+function toEvent(row: EventRow): OrderEvent {
+  const { status, from, reason, createdAt } = row;
+  return { status, from, author: { role: roleOf(row), userId: row.author }, reason, createdAt };
+}
+
+/**
+ * In which part somebody acted. No table says it, but what each may do does: nobody ships or
+ * completes as the customer, and a merchant does nothing else.
+ */
+function roleOf({ status, author, buys, sells }: EventRow): OrderAuthor['role'] {
+  if (author === null) return 'system';
+  if (status === 'SHIPPING' || status === 'COMPLETED') return sells ? 'merchant' : 'admin';
+  return buys === true ? 'customer' : 'admin';
 }

@@ -32,14 +32,18 @@ const IDLE_TIMEOUT_MS = 30_000;
 
 /** Opens no connection yet. The caller ends it with `pool.end()`. */
 export function createPool(options: PoolOptions): Pool {
-  const timeout = `SET statement_timeout = ${Math.trunc(options.statementTimeoutMs)}`;
+  const timeoutMs = Math.trunc(options.statementTimeoutMs);
+  // Whoever holds locks and stops is thrown out: a batch may wait for one of its rows.
+  const timeouts =
+    `SET statement_timeout = ${timeoutMs};` +
+    `SET idle_in_transaction_session_timeout = ${timeoutMs}`;
   const pool = new Pool({
     connectionString: options.databaseUrl,
     max: options.max,
     application_name: options.applicationName,
     // Not the `statement_timeout` option: pg sends that at startup, where PgBouncer refuses it.
     // oxlint-disable-next-line typescript/no-misused-promises -- awaited; the types do not say so
-    onConnect: (client) => client.query(timeout),
+    onConnect: (client) => client.query(timeouts),
     query_timeout: options.statementTimeoutMs + CANCEL_GRACE_MS,
     connectionTimeoutMillis: options.statementTimeoutMs,
     idleTimeoutMillis: IDLE_TIMEOUT_MS,
@@ -47,8 +51,21 @@ export function createPool(options: PoolOptions): Pool {
     types: COLUMN_TYPES,
   });
   // Without a listener the loss of an idle connection would end the process.
-  pool.on('error', options.onError);
+  pool.on('error', (error) => {
+    // The pool ties the whole client to it, down to the key that cancels its queries: not for a log.
+    Reflect.deleteProperty(error, 'client');
+    options.onError(error);
+  });
+  // Nor does it listen to one in use: between two statements of a transaction that is the same end.
+  // The next statement reports the loss.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
+}
+
+/** @throws AppError `database-unavailable` when too many callers wait for a connection already. */
+export function assertRoom(pool: Pool): void {
+  if (pool.waitingCount < WAITING_MAX) return;
+  throw new AppError('database-unavailable', { message: 'too many queries are waiting' });
 }
 
 /** One statement in its own transaction; throws AppError `database-unavailable` (see db-error.ts). */
@@ -56,9 +73,7 @@ export async function queryRows<Row extends QueryResultRow>(
   pool: Pool,
   query: QueryConfig<unknown[]>,
 ): Promise<readonly Row[]> {
-  if (pool.waitingCount >= WAITING_MAX) {
-    throw new AppError('database-unavailable', { message: 'too many queries are waiting' });
-  }
+  assertRoom(pool);
   try {
     const result = await pool.query<Row>(query);
     return result.rows;

@@ -9,20 +9,21 @@ import type { Product, ProductStatus } from '../domain/product.ts';
 import { pageValues, toMs, toPage } from './page.ts';
 import { queryRows } from './pool.ts';
 
-const COLUMNS = /* sql */ `
+/** Of a SELECT whose rows `toProduct` reads. */
+export const PRODUCT_COLUMNS = /* sql */ `
   id, merchant_id AS "merchantId", name, description, price_amount AS "priceAmount", currency,
-  status, stock, version,
+  status, stock, version, per_customer_limit AS "perCustomerLimit",
   floor(extract(epoch FROM sale_starts_at) * 1000)::bigint AS "saleStartsAt",
   floor(extract(epoch FROM sale_ends_at) * 1000)::bigint AS "saleEndsAt",
   (extract(epoch FROM created_at) * 1000000)::bigint AS "createdAtUs",
   floor(extract(epoch FROM updated_at) * 1000)::bigint AS "updatedAt"`;
 
-const FIND = /* sql */ `SELECT ${COLUMNS} FROM products WHERE id = $1`;
+const FIND = /* sql */ `SELECT ${PRODUCT_COLUMNS} FROM products WHERE id = $1`;
 
 // Sent unnamed, so that it is planned with its values: the optional conditions fold away and the
 // right index is chosen for each combination.
 const LIST = /* sql */ `
-  SELECT ${COLUMNS}
+  SELECT ${PRODUCT_COLUMNS}
     FROM products
    WHERE status = $4::product_status
      AND ($5::uuid IS NULL OR merchant_id = $5)
@@ -32,7 +33,7 @@ const LIST = /* sql */ `
    ORDER BY created_at DESC, id DESC
    LIMIT $3`;
 
-interface ProductRow {
+export interface ProductRow {
   readonly id: ProductId;
   readonly merchantId: UserId;
   readonly name: string;
@@ -42,6 +43,7 @@ interface ProductRow {
   readonly status: ProductStatus;
   readonly stock: number;
   readonly version: number;
+  readonly perCustomerLimit: number | null;
   readonly saleStartsAt: number | null;
   readonly saleEndsAt: number | null;
   readonly createdAtUs: number;
@@ -74,7 +76,8 @@ function escapeLike(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&');
 }
 
-function toProduct(row: ProductRow): Product {
+/** A row of `PRODUCT_COLUMNS`. */
+export function toProduct(row: ProductRow): Product {
   return {
     id: row.id,
     merchantId: row.merchantId,
@@ -82,6 +85,7 @@ function toProduct(row: ProductRow): Product {
     description: row.description,
     price: { amount: row.priceAmount, currency: row.currency },
     available: row.stock,
+    perCustomerLimit: row.perCustomerLimit,
     saleStartsAt: row.saleStartsAt,
     saleEndsAt: row.saleEndsAt,
     status: row.status,

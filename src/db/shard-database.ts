@@ -50,6 +50,19 @@ export interface ShardDatabaseOptions extends CommitSessionOptions {
   readonly commitsInFlightMax: number;
   /** Milliseconds after which a statement that is still unanswered never will be. */
   readonly silenceMsMax: number;
+  /** PostgreSQL contradicts a batch: a defect of ours, or rows that somebody else changed. */
+  readonly onRejected?: (denial: Denial) => void;
+}
+
+/** Without the row itself, which may hold personal data. */
+export interface Denial {
+  /** SQLSTATE. */
+  readonly code: string | undefined;
+  readonly message: string;
+  readonly table: string | undefined;
+  readonly constraint: string | undefined;
+  /** The product or order to blame, where PostgreSQL names one. */
+  readonly id: string | null;
 }
 
 export class ShardDatabase {
@@ -183,6 +196,7 @@ export class ShardDatabase {
         this.#lost.set(keyOf(batch), backend);
         return { type: 'unknown' };
       }
+      if (cause.type === 'rejected') this.#options.onRejected?.(denialOf(error, cause.id));
       await this.#rollBack(session);
       return { type: 'aborted', cause };
     }
@@ -264,4 +278,10 @@ function isOfDatabase(error: unknown): boolean {
   return (
     error instanceof pg.DatabaseError || error instanceof NotCommittedError || isPassing(error)
   );
+}
+
+function denialOf(error: unknown, id: string | null): Denial {
+  const { code, message, table, constraint }: Partial<pg.DatabaseError> =
+    error instanceof pg.DatabaseError ? error : { message: String(error) };
+  return { code, message: message ?? '', table, constraint, id };
 }

@@ -9,14 +9,17 @@
 import type pg from 'pg';
 import type { ExpiringOrder, StoredEffect } from '../domain/batch.ts';
 import { partitionOf } from '../domain/ids.ts';
-import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
+import type { OrderId, OwnerId, PartitionId, ProductId, UserId } from '../domain/ids.ts';
 import type { ProductState, ProductStatus } from '../domain/product.ts';
 
 const PRODUCTS_SQL = /* sql */ `
   SELECT id, name, price_amount, currency, status,
          extract(epoch FROM sale_starts_at) * 1000 AS sale_starts_at,
          extract(epoch FROM sale_ends_at) * 1000 AS sale_ends_at,
-         stock, stock_version, sequence
+         per_customer_limit, version, stock, stock_version, sequence,
+         CASE WHEN per_customer_limit IS NOT NULL THEN (
+           SELECT json_object_agg(user_id, units) FROM customer_units
+            WHERE product_id = products.id AND units > 0) END AS customer_units
     FROM products WHERE id = ANY ($1)`;
 
 /**
@@ -48,7 +51,7 @@ const FIND_FREED_BY_SQL = /* sql */ `
    CROSS JOIN LATERAL jsonb_array_elements(last.report -> 'freed') freed`;
 
 const FIND_CHANGES_SQL = /* sql */ `
-  SELECT id, encode(request_hash, 'hex') AS request_hash, stock_after
+  SELECT id, encode(request_hash, 'hex') AS request_hash, stock_after, order_id
     FROM keyed_effects WHERE id = ANY ($1)`;
 
 /** Counts no further than it must; BRIN finds the blocks. */
@@ -108,6 +111,10 @@ interface ProductRow {
   readonly status: ProductStatus;
   readonly sale_starts_at: string | null;
   readonly sale_ends_at: string | null;
+  readonly per_customer_limit: number | null;
+  readonly version: string;
+  /** Null also where nobody has any. */
+  readonly customer_units: Readonly<Record<UserId, number>> | null;
   readonly stock: string;
   readonly stock_version: string;
   readonly sequence: string;
@@ -116,8 +123,8 @@ interface ProductRow {
 interface ChangeRow {
   readonly id: string;
   readonly request_hash: string;
-  /** Null = of a status change. */
   readonly stock_after: string | null;
+  readonly order_id: string | null;
 }
 
 interface OrderRow {
@@ -150,10 +157,19 @@ export async function readProducts(
     status: row.status,
     saleStartsAt: row.sale_starts_at === null ? null : Number(row.sale_starts_at),
     saleEndsAt: row.sale_ends_at === null ? null : Number(row.sale_ends_at),
+    perCustomerLimit: row.per_customer_limit,
+    customerUnits:
+      row.per_customer_limit === null ? null : customerUnitsOf(row.customer_units ?? {}),
+    version: Number(row.version),
     stock: Number(row.stock),
     stockVersion: Number(row.stock_version),
     sequence: Number(row.sequence),
   }));
+}
+
+/** The keys are those of a JSON object, whose values are units. */
+function customerUnitsOf(units: Readonly<Record<UserId, number>>): ReadonlyMap<UserId, number> {
+  return new Map(Object.entries(units) as [UserId, number][]);
 }
 
 /** Ids that are bound to nothing are absent from the result. */
@@ -293,10 +309,12 @@ function storedOrder(row: OrderRow): StoredOrder {
   };
 }
 
-function storedChange({ id, request_hash, stock_after }: ChangeRow): StoredEffect {
-  return stock_after === null
-    ? { kind: 'status-change', id, requestHash: request_hash }
-    : { kind: 'stock-change', id, requestHash: request_hash, available: Number(stock_after) };
+function storedChange({ id, request_hash, stock_after, order_id }: ChangeRow): StoredEffect {
+  const requestHash = request_hash;
+  if (stock_after !== null) {
+    return { kind: 'stock-change', id, requestHash, available: Number(stock_after) };
+  }
+  return { kind: order_id === null ? 'other' : 'status-change', id, requestHash };
 }
 
 function expiringOrder(row: ExpiringRow): ExpiringOrder {

@@ -1,8 +1,14 @@
 /** What a shard hands to the commit loop: one transaction, all of it or nothing. */
 import type { OrderId, OwnerId, PartitionId, ProductId, UserId } from './ids.ts';
-import type { OrderStatus } from './order.ts';
+import type { OrderStatus, StatusDetail } from './order.ts';
 import type { FreedUnits } from './product.ts';
-import type { AcceptedOrder, ChangeStockCommand, PlaceCommand } from './wire.ts';
+import type {
+  AcceptedOrder,
+  BoundKey,
+  ChangeStockCommand,
+  EditProductCommand,
+  PlaceCommand,
+} from './wire.ts';
 
 /** An accepted order: the request and, beside it, what the owner decided. */
 export interface DecidedOrder {
@@ -11,6 +17,8 @@ export interface DecidedOrder {
   readonly homePartition: PartitionId;
   /** Minor units. */
   readonly total: number;
+  /** One of its products has a limit per customer. */
+  readonly limited: boolean;
   /** Stamped when it was decided; `lines` stand in the order of `command.lines`. */
   readonly order: AcceptedOrder;
 }
@@ -24,13 +32,14 @@ export interface StatusChange {
   /** Statuses that may become `to`. */
   readonly from: readonly OrderStatus[];
   readonly to: OrderStatus;
+  readonly detail: StatusDetail | null;
   readonly reason: string | null;
-  /** Null = the service itself: an expiry. */
+  /** Null = the service itself: an expiry, a payment that was confirmed. */
   readonly author: UserId | null;
   /** Milliseconds since the epoch. */
   readonly at: number;
   /** Bound to the change in the same transaction, if it takes place. */
-  readonly key: { readonly id: string; readonly requestHash: string } | null;
+  readonly key: BoundKey | null;
 }
 
 export interface Batch {
@@ -44,19 +53,26 @@ export interface Batch {
   readonly stockChanges: readonly ChangeStockCommand[];
   /** At most one per order. */
   readonly statusChanges: readonly StatusChange[];
+  /** An edit is alone in its batch. */
+  readonly edits: readonly EditProductCommand[];
 }
 
 /** What the merge reports of a batch that committed. */
 export interface Committed {
   /**
    * Ids that were bound already and had no effect in this batch: of orders, of stock changes, and
-   * of the keys of status changes.
+   * of the keys of status changes. An order whose cart came with a key that was bound is one too.
    */
   readonly duplicates: readonly string[];
   /** Units in stock right after each stock change, by its id. */
   readonly stockAfter: Readonly<Record<string, number>>;
-  /** Status changes that did not take place: the status that the order has, by the order's id. */
+  /**
+   * Orders that did not get the status: the one that they have. Where that one may become the new
+   * one, the change took effect in part: lines were shipped, and others are not.
+   */
   readonly unchanged: Readonly<Record<string, OrderStatus>>;
+  /** Orders without an effect, since their cart was not open at their version. */
+  readonly cartsChanged: readonly OrderId[];
   /** What status changes to EXPIRED or CANCELLED freed; each product once. */
   readonly freed: readonly FreedUnits[];
 }
@@ -99,4 +115,6 @@ export type StoredEffect =
       /** Units in stock right after the change. */
       readonly available: number;
     }
-  | { readonly kind: 'status-change'; readonly id: string; readonly requestHash: string };
+  | { readonly kind: 'status-change'; readonly id: string; readonly requestHash: string }
+  /** Of a command that no batch carries. */
+  | { readonly kind: 'other'; readonly id: string; readonly requestHash: string };

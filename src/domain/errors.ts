@@ -32,6 +32,11 @@ export const ERRORS = {
     detail: 'There is nothing at this address.',
     retryable: false,
   },
+  'precondition-failed': {
+    title: 'Changed meanwhile',
+    detail: 'Somebody else changed this in the meantime. Load it again before you change it.',
+    retryable: false,
+  },
   'body-too-large': {
     title: 'The request is too large',
     detail: 'The request is larger than this service accepts.',
@@ -50,6 +55,11 @@ export const ERRORS = {
   'request-timeout': {
     title: 'The request took too long to arrive',
     detail: 'The request did not arrive in time. Please try again.',
+    retryable: true,
+  },
+  'rate-limited': {
+    title: 'Too many requests',
+    detail: 'There were too many requests in a short time. Please try again in a moment.',
     retryable: true,
   },
   internal: {
@@ -128,6 +138,11 @@ export const ERRORS = {
     detail: 'All products of one order must be priced in the same currency.',
     retryable: false,
   },
+  'limit-exceeded': {
+    title: 'More than one customer may have',
+    detail: 'With this order you would have more units of a product than each customer may have.',
+    retryable: false,
+  },
   'out-of-stock': {
     title: 'Sold out',
     detail: 'There are not enough units left of one of the products.',
@@ -138,6 +153,27 @@ export const ERRORS = {
     detail: 'There are fewer units in stock than you want to remove.',
     retryable: false,
   },
+  'cart-not-found': {
+    title: 'No such cart',
+    detail: 'There is no such cart in your account; one that nobody changes expires.',
+    retryable: false,
+  },
+  'cart-closed': {
+    title: 'The cart was ordered',
+    detail: 'This cart has become an order and can no longer be changed. Begin a new one.',
+    retryable: false,
+  },
+  'cart-empty': {
+    title: 'The cart is empty',
+    detail: 'There is nothing in this cart to order.',
+    retryable: false,
+  },
+  'cart-changed': {
+    title: 'The cart changed meanwhile',
+    detail:
+      'The cart was changed while it was being ordered, so nothing was ordered. Look at it and order again.',
+    retryable: false,
+  },
   'order-not-found': {
     title: 'No such order',
     detail: 'There is no such order in your account.',
@@ -146,6 +182,51 @@ export const ERRORS = {
   'order-not-cancellable': {
     title: 'The order cannot be cancelled',
     detail: 'This order can no longer be cancelled.',
+    retryable: false,
+  },
+  'order-expired': {
+    title: 'The time to pay is over',
+    detail: 'This order was not paid in time. Its items are on sale again.',
+    retryable: false,
+  },
+  'order-not-payable': {
+    title: 'The order cannot be paid',
+    detail: 'This order can no longer be paid.',
+    retryable: false,
+  },
+  'payment-in-progress': {
+    title: 'A payment is under way',
+    detail: 'A payment of this order is under way. Please wait until it has ended.',
+    retryable: true,
+  },
+  'order-not-shippable': {
+    title: 'The order cannot be shipped',
+    detail: 'Only what is paid and not cancelled can be shipped.',
+    retryable: false,
+  },
+  'order-not-completable': {
+    title: 'The order cannot be completed',
+    detail: 'Only an order of which everything is on its way can be completed.',
+    retryable: false,
+  },
+  'webhook-not-found': {
+    title: 'No such webhook',
+    detail: 'There is no such webhook in your account.',
+    retryable: false,
+  },
+  'webhook-inactive': {
+    title: 'The webhook is not active',
+    detail: 'Nothing is sent to this webhook until it is made active.',
+    retryable: false,
+  },
+  'too-many-webhooks': {
+    title: 'Too many webhooks',
+    detail: 'Your account has as many webhooks as it may have. Delete one first.',
+    retryable: false,
+  },
+  'delivery-not-found': {
+    title: 'No such delivery',
+    detail: 'There is no such delivery to this webhook; old ones are deleted.',
     retryable: false,
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -11,6 +11,10 @@ type Branded<T, B extends string> = T & { readonly [brand]: B };
 export type ProductId = Branded<string, 'product'>;
 export type OrderId = Branded<string, 'order'>;
 export type UserId = Branded<string, 'user'>;
+export type CartId = Branded<string, 'cart'>;
+export type PaymentId = Branded<string, 'payment'>;
+export type WebhookId = Branded<string, 'webhook'>;
+export type DeliveryId = Branded<string, 'delivery'>;
 /** One incarnation of one shard thread: `owners.id`. Never reused. */
 export type OwnerId = Branded<number, 'owner'>;
 /** 0 to PARTITIONS - 1. */
@@ -36,6 +40,18 @@ export function parseOrderId(text: string): OrderId | undefined {
 
 export function parseUserId(text: string): UserId | undefined {
   return parseUuid(text) as UserId | undefined;
+}
+
+export function parseCartId(text: string): CartId | undefined {
+  return parseUuid(text) as CartId | undefined;
+}
+
+export function parseWebhookId(text: string): WebhookId | undefined {
+  return parseUuid(text) as WebhookId | undefined;
+}
+
+export function parseDeliveryId(text: string): DeliveryId | undefined {
+  return parseUuid(text) as DeliveryId | undefined;
 }
 
 /**

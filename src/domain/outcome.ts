@@ -12,6 +12,7 @@ export const REFUSAL_CODES = [
   'sale-not-started',
   'sale-ended',
   'currency-mismatch',
+  'limit-exceeded',
   'out-of-stock',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
@@ -35,6 +36,8 @@ export interface LineReport {
   /** Null = this line can be served. */
   readonly failure: LineFailure | null;
   readonly available: number;
+  /** The product has a limit per customer. */
+  readonly limited: boolean;
   /** Milliseconds since the epoch. */
   readonly saleStartsAt: number | null;
   /** Null when there is no such product. */
@@ -71,16 +74,30 @@ export interface Unknown {
 export type PlaceOrderOutcome =
   | { readonly type: 'accepted'; readonly order: Order; readonly replayed: boolean }
   | Refusal
+  /** The cart is not open at the version that was read. */
+  | { readonly type: 'cart-changed' }
   | KeyReused
   | Shed
   | Unknown;
 
 export type ChangeStatusOutcome =
-  /** The order has the new status; it may have had it before. */
+  /**
+   * The order has the new status; it may have had it before. Of a shipment: the lines are shipped,
+   * and the order has the new status if they were the last.
+   */
   | { readonly type: 'changed'; readonly replayed: boolean }
   /** The order has a status that does not lead to the new one. */
   | { readonly type: 'not-changeable'; readonly status: OrderStatus }
   | KeyReused
+  | Shed
+  | Unknown;
+
+export type EditProductOutcome =
+  /** Committed; `version`: the one that the edit made. */
+  | { readonly type: 'edited'; readonly version: number }
+  | { readonly type: 'refused'; readonly code: 'product-not-found' }
+  /** The product is not at the version that the edit is for. */
+  | { readonly type: 'version-differs'; readonly version: number }
   | Shed
   | Unknown;
 

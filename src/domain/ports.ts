@@ -3,9 +3,21 @@
  * nothing here says in which process or on which machine the owner of a product lives.
  */
 import type { OrderId, ProductId, UserId } from './ids.ts';
-import type { Order, OrderEvent, OrderStatus, RequestedLine } from './order.ts';
-import type { ChangeStatusOutcome, ChangeStockOutcome, PlaceOrderOutcome } from './outcome.ts';
-import type { Product, ProductStatus } from './product.ts';
+import type {
+  CartVersion,
+  Order,
+  OrderEvent,
+  OrderStatus,
+  RequestedLine,
+  StatusDetail,
+} from './order.ts';
+import type {
+  ChangeStatusOutcome,
+  ChangeStockOutcome,
+  EditProductOutcome,
+  PlaceOrderOutcome,
+} from './outcome.ts';
+import type { Product, ProductChanges, ProductStatus } from './product.ts';
 import type { Role, User } from './user.ts';
 
 export interface PlaceOrder {
@@ -15,6 +27,12 @@ export interface PlaceOrder {
   readonly lines: readonly RequestedLine[];
   readonly reference: string | null;
   readonly metadata: Readonly<Record<string, string>> | null;
+  /**
+   * What is checked out: a cart makes at most one order ever, whose id is a function of customer and
+   * cart. The order takes effect only while the cart is open at this version, and closes it. Null =
+   * no cart.
+   */
+  readonly cart: CartVersion | null;
   /** W3C trace context of the request, or null. */
   readonly traceparent: string | null;
 }
@@ -29,8 +47,19 @@ export interface ChangeStock {
   readonly traceparent: string | null;
 }
 
-export interface ChangeStatus {
+export interface EditProduct {
   readonly author: UserId;
+  readonly productId: ProductId;
+  /** The version that the edit is for; null = whichever. */
+  readonly ifVersion: number | null;
+  readonly changes: ProductChanges;
+  readonly reason: string | null;
+  readonly traceparent: string | null;
+}
+
+export interface ChangeStatus {
+  /** Null = the service itself, which has no keys. */
+  readonly author: UserId | null;
   readonly idempotencyKey: string | null;
   readonly orderId: OrderId;
   /** The products of the order's lines: the lowest partition among them owns the order. */
@@ -38,6 +67,7 @@ export interface ChangeStatus {
   /** Statuses that may become `to`. */
   readonly from: readonly OrderStatus[];
   readonly to: OrderStatus;
+  readonly detail: StatusDetail | null;
   readonly reason: string | null;
   readonly traceparent: string | null;
 }
@@ -46,6 +76,8 @@ export interface ChangeStatus {
 export interface OrderGateway {
   placeOrder(request: PlaceOrder): Promise<PlaceOrderOutcome>;
   changeStock(request: ChangeStock): Promise<ChangeStockOutcome>;
+  /** Whatever is decided after its answer follows it. */
+  editProduct(request: EditProduct): Promise<EditProductOutcome>;
   /** `orderId` must exist: read the order first. */
   changeStatus(request: ChangeStatus): Promise<ChangeStatusOutcome>;
   /**
@@ -53,6 +85,14 @@ export interface OrderGateway {
    * reading: an order that is not unsettled and not there afterwards did not take effect.
    */
   unsettledCustomer(id: OrderId): UserId | undefined;
+}
+
+/** The key of a command that no owner of products decides, with what it is bound to. */
+export interface EffectKey {
+  readonly userId: UserId;
+  readonly key: string;
+  /** The request in one text: equal texts are a repeat. */
+  readonly request: string;
 }
 
 /** A position in a list that is newest first by (createdAt, id): the last row of the page before. */
@@ -116,6 +156,8 @@ export interface Accounts {
   /** Case-insensitive. */
   findCredentials(email: string): Promise<Credentials | undefined>;
   findUser(id: UserId): Promise<User | undefined>;
+  /** The user as changed, or undefined when there is none. */
+  setRole(id: UserId, role: Role): Promise<User | undefined>;
 }
 
 /** Whether orders can be decided right now; `reason` is fit for an operator. */

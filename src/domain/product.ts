@@ -18,6 +18,8 @@ export interface Product {
   readonly price: Money;
   /** Committed stock. */
   readonly available: number;
+  /** Units per customer over all live orders; null = no limit. */
+  readonly perCustomerLimit: number | null;
   readonly saleStartsAt: number | null;
   readonly saleEndsAt: number | null;
   readonly status: ProductStatus;
@@ -35,6 +37,12 @@ export interface ProductState {
   readonly status: ProductStatus;
   readonly saleStartsAt: number | null;
   readonly saleEndsAt: number | null;
+  /** Units per customer over all live orders; null = no limit. */
+  readonly perCustomerLimit: number | null;
+  /** Units in live orders by customer; null = no limit. */
+  readonly customerUnits: ReadonlyMap<UserId, number> | null;
+  /** Counts merchant edits. */
+  readonly version: number;
   readonly stock: number;
   /** Rises by one with each change of `stock`; tells whether a change was seen by this load. */
   readonly stockVersion: number;
@@ -48,4 +56,22 @@ export interface FreedUnits {
   readonly units: number;
   /** `products.stock_version` that has them. */
   readonly stockVersion: number;
+  /** Whose orders they were of; empty for a product without a limit. */
+  readonly customers: readonly CustomerUnits[];
+}
+
+export interface CustomerUnits {
+  readonly userId: UserId;
+  readonly units: number;
+}
+
+/** What a merchant edit sets; what is absent stays. Times are milliseconds since the epoch. */
+export interface ProductChanges {
+  readonly name?: string;
+  readonly description?: string;
+  readonly price?: Money;
+  readonly status?: ProductStatus;
+  readonly perCustomerLimit?: number | null;
+  readonly saleStartsAt?: number | null;
+  readonly saleEndsAt?: number | null;
 }

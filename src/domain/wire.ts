@@ -8,16 +8,16 @@
  * accepted or replayed order has, by its hash, the same lines, reference and metadata.
  */
 import type { OrderId, PartitionId, ProductId, UserId } from './ids.ts';
-import type { OrderStatus, RequestedLine } from './order.ts';
+import type { CartVersion, OrderStatus, RequestedLine, StatusDetail } from './order.ts';
 import type { LineReport, Refusal, ShedCode } from './outcome.ts';
-import type { FreedUnits } from './product.ts';
+import type { FreedUnits, ProductChanges } from './product.ts';
 
 interface CommandBase {
   /** The router's number for the waiting request; unique within the router. */
   readonly n: number;
   /** 32 lower-case hex digits over the customer and the canonical request. */
   readonly requestHash: string;
-  /** An Idempotency-Key was sent, so that `id` is a function of customer and key. */
+  /** `id` is a function of what was sent (customer and key, or customer and cart). */
   readonly keyed: boolean;
   /** Wall clock of the router, milliseconds since the epoch. */
   readonly receivedAt: number;
@@ -36,6 +36,15 @@ export interface PlaceCommand extends CommandBase {
   readonly reference: string | null;
   /** JSON text of an object of strings, or null. */
   readonly metadata: string | null;
+  /** What the order was checked out from, and the Idempotency-Key that was sent with it. */
+  readonly cart: (CartVersion & { readonly key: BoundKey | null }) | null;
+}
+
+/** An Idempotency-Key beside an effect whose id is not made of it. */
+export interface BoundKey {
+  /** The id of the effect that the key would have. */
+  readonly id: string;
+  readonly requestHash: string;
 }
 
 export interface ChangeStockCommand extends CommandBase {
@@ -57,11 +66,24 @@ export interface ChangeStatusCommand extends CommandBase {
   readonly partitions: readonly PartitionId[];
   readonly from: readonly OrderStatus[];
   readonly to: OrderStatus;
+  readonly detail: StatusDetail | null;
+  readonly reason: string | null;
+  /** Null = the service itself. */
+  readonly author: UserId | null;
+}
+
+export interface EditProductCommand extends CommandBase {
+  readonly kind: 'edit-product';
+  readonly id: string;
+  readonly productId: ProductId;
+  /** The version that the edit is for; null = whichever. */
+  readonly ifVersion: number | null;
+  readonly changes: ProductChanges;
   readonly reason: string | null;
   readonly author: UserId;
 }
 
-export type Command = PlaceCommand | ChangeStockCommand | ChangeStatusCommand;
+export type Command = PlaceCommand | ChangeStockCommand | ChangeStatusCommand | EditProductCommand;
 
 /** What an accepted line adds to its requested line; same order as the canonical request. */
 export interface AcceptedLine {
@@ -97,6 +119,11 @@ export type Answer =
   | { readonly n: number; readonly type: 'status-changed'; readonly replayed: boolean }
   /** The order stayed as it was: it has this status. */
   | { readonly n: number; readonly type: 'status-kept'; readonly status: OrderStatus }
+  | { readonly n: number; readonly type: 'cart-changed' }
+  /** `version`: the one that the edit made. */
+  | { readonly n: number; readonly type: 'edited'; readonly version: number }
+  /** `version`: the one that the product has. */
+  | { readonly n: number; readonly type: 'version-differs'; readonly version: number }
   | { readonly n: number; readonly type: 'key-reused' }
   | { readonly n: number; readonly type: 'shed'; readonly code: ShedCode };
 
@@ -123,6 +150,7 @@ export type PeerMessage =
       readonly type: 'hold';
       readonly attempt: number;
       readonly orderId: OrderId;
+      readonly userId: UserId;
       readonly take: boolean;
       readonly receivedAt: number;
       readonly lines: readonly RequestedLine[];

@@ -1,4 +1,5 @@
 import { createSigner, createVerifier } from 'fast-jwt';
+import type { Algorithm } from 'fast-jwt';
 import { z } from 'zod';
 
 import { parseUserId } from '../domain/ids.ts';
@@ -28,7 +29,16 @@ const SPACE = 0x20;
  */
 const TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
-const CLAIMS = z.object({ sub: z.string(), role: z.enum(ROLES), exp: z.number() });
+/** The same of any signature; its one spelling is looked at afterwards. */
+const SHOP_TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{86,})$/;
+
+const CLAIMS = z.object({
+  sub: z.string(),
+  role: z.enum(ROLES),
+  iat: z.number(),
+  exp: z.number(),
+});
+const REQUIRED_CLAIMS = ['iss', 'aud', 'sub', 'role', 'iat', 'exp'];
 
 /** A token and the end of its life, milliseconds since the epoch. */
 export interface IssuedToken {
@@ -36,7 +46,15 @@ export interface IssuedToken {
   readonly expiresAt: number;
 }
 
-/** Issues and reads access tokens (JWT, HS256). */
+/** The public half of the key that a shop signs its own tokens with. */
+export interface ShopKey {
+  /** SPKI. */
+  readonly pem: string;
+  /** The only one that tokens under this key may name: it follows from the key, not from them. */
+  readonly algorithm: 'EdDSA' | 'ES256' | 'RS256';
+}
+
+/** Issues access tokens (JWT, HS256), and reads them and those of the shop. */
 export interface AccessTokens {
   issue(identity: Identity): IssuedToken;
   /** The identity an Authorization header proves, or undefined when it proves none. */
@@ -47,6 +65,8 @@ export interface AccessTokens {
 export interface AccessTokenOptions {
   readonly secret: string | Uint8Array;
   readonly ttlSeconds: number;
+  /** Null = nobody else's tokens are accepted. */
+  readonly shopKey?: ShopKey | null;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** Of verified tokens; an empty one unless a test wants to look into it. */
@@ -68,23 +88,43 @@ function bearerTokenOf(authorization: string): string | undefined {
   return authorization.slice(start);
 }
 
-/** Tokens under one secret, with their own cache of verified ones. */
-export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
-  const { ttlSeconds, clock, cache = new TokenCache(TOKENS_MAX) } = options;
-  const key = Buffer.from(options.secret);
-  const sign = createSigner({ key, algorithm: 'HS256', noTimestamp: true });
-  // Expiry is checked below, against the injected clock and on each hit of the cache.
-  const verify = createVerifier({
+/** Throws for every token that is not under this key and algorithm. */
+function verifierOf(key: Buffer | string, algorithm: Algorithm): (token: string) => unknown {
+  // Expiry is checked on each hit of the cache as well, and against the injected clock.
+  return createVerifier({
     key,
-    algorithms: ['HS256'],
+    algorithms: [algorithm],
     allowedIss: ISSUER,
     allowedAud: AUDIENCE,
-    requiredClaims: ['iss', 'aud', 'sub', 'role', 'exp'],
+    requiredClaims: REQUIRED_CLAIMS,
     ignoreExpiration: true,
   });
+}
+
+/** Whether the last character of a signature leaves its unused bits at zero. */
+function isCanonical(signature: string): boolean {
+  return Buffer.from(signature, 'base64url').toString('base64url') === signature;
+}
+
+/** Tokens under one secret and one public key, with their own cache of verified ones. */
+export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
+  const { ttlSeconds, clock, shopKey = null, cache = new TokenCache(TOKENS_MAX) } = options;
+  const key = Buffer.from(options.secret);
+  const sign = createSigner({ key, algorithm: 'HS256' });
+  const verifyOwn = verifierOf(key, 'HS256');
+  const verifyShop = shopKey === null ? null : verifierOf(shopKey.pem, shopKey.algorithm);
+
+  /** Which key a token is under follows from the length of its signature, not from its header. */
+  function verifierFor(token: string): ((token: string) => unknown) | null {
+    if (TOKEN.test(token)) return verifyOwn;
+    if (verifyShop === null) return null;
+    const signature = SHOP_TOKEN.exec(token)?.[1];
+    return signature !== undefined && isCanonical(signature) ? verifyShop : null;
+  }
 
   function readClaims(token: string): z.infer<typeof CLAIMS> | undefined {
-    if (!TOKEN.test(token)) return undefined;
+    const verify = verifierFor(token);
+    if (verify === null) return undefined;
     try {
       return CLAIMS.safeParse(verify(token)).data;
     } catch {

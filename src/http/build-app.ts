@@ -9,28 +9,47 @@ import { fastify } from 'fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply } from 'fastify';
 
 import { createAccessTokens } from './access-tokens.ts';
+import type { AccessTokens } from './access-tokens.ts';
 import type { AppDeps, AppSettings } from './app-deps.ts';
 import { createAuthentication } from './authenticate.ts';
 import { addCancelOrderRoute } from './cancel-order-route.ts';
 import { addChangeStockRoute } from './change-stock-route.ts';
+import { addCartItemRoutes } from './cart-item-routes.ts';
+import { addCartRoutes } from './cart-routes.ts';
+import { cartSchema } from './cart-schemas.ts';
+import { addCheckoutRoute } from './checkout-route.ts';
 import { handleClientError } from './client-error.ts';
+import { addCors } from './cors.ts';
+import { addCreateProductRoute } from './create-product-route.ts';
+import { addCompleteOrderRoute } from './complete-order-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
+import { addEditProductRoutes } from './edit-product-routes.ts';
 import { handleError } from './error-handler.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import { jsonSchemaOf } from './json-schema.ts';
+import { addMerchantOrderRoute } from './merchant-order-route.ts';
 import { openapiOptions } from './openapi.ts';
 import { addOrderReadRoutes } from './order-read-routes.ts';
 import { orderEventSchema, orderSchema } from './order-schemas.ts';
+import { createLoginLimit } from './login-limit.ts';
 import { createPasswordHashing } from './password-hash.ts';
+import { addPaymentRoute } from './payment-route.ts';
+import { startedPaymentSchema } from './payment-schemas.ts';
 import { addPlaceOrderRoute } from './place-order-route.ts';
 import { sendProblem } from './problem.ts';
 import { problemSchema } from './problem-schema.ts';
 import { addProductReadRoutes } from './product-read-routes.ts';
 import { productSchema } from './product-schemas.ts';
+import type { RateCounter } from './rate-counter.ts';
 import { requestIdOf } from './request-id.ts';
+import { addRequestLimit } from './request-limit.ts';
+import { addShipOrderRoute } from './ship-order-route.ts';
 import { addUserRoutes } from './user-routes.ts';
 import { sessionSchema, userSchema } from './user-schemas.ts';
 import { createValidatorCompiler } from './validator-compiler.ts';
+import { addWebhookDeliveryRoutes } from './webhook-delivery-routes.ts';
+import { addWebhookRoutes } from './webhook-routes.ts';
+import { deliverySchema, newWebhookSchema, webhookSchema } from './webhook-schemas.ts';
 
 /** Where no route says its own bound: of a body sent to an address that leads nowhere. */
 const BODY_BYTES_MAX = 8_192;
@@ -68,17 +87,37 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   addSchemas(app);
   await app.register(swagger, openapiOptions());
 
-  const { jwtSecret: secret, jwtTtlSeconds: ttlSeconds } = settings;
-  const tokens = createAccessTokens({ secret, ttlSeconds, clock });
+  const { jwtSecret: secret, jwtTtlSeconds: ttlSeconds, shopKey } = settings;
+  const tokens = createAccessTokens({ secret, ttlSeconds, shopKey, clock });
+  const loginLimit = await addEdgePlugins(app, deps, tokens);
   const { required, optional } = createAuthentication(tokens);
   const passwords = deps.passwords ?? createPasswordHashing();
-  const { gateway, catalogue, orders, accounts, readiness } = deps;
+  const { gateway, catalogue, carts, orders, accounts, readiness } = deps;
   addPlaceOrderRoute(app, { gateway, authenticate: required, clock });
   addOrderReadRoutes(app, { gateway, orders, readiness, authenticate: required });
   addCancelOrderRoute(app, { gateway, orders, readiness, authenticate: required });
+  addPaymentRoute(app, {
+    gateway,
+    orders,
+    readiness,
+    payments: deps.payments,
+    authenticate: required,
+  });
+  const management = { gateway, orders, readiness, merchantOrders: deps.merchantOrders };
+  addShipOrderRoute(app, { ...management, authenticate: required });
+  addCompleteOrderRoute(app, { ...management, authenticate: required });
+  addMerchantOrderRoute(app, { merchantOrders: deps.merchantOrders, authenticate: required });
   addProductReadRoutes(app, { catalogue, authenticate: optional });
+  addCreateProductRoute(app, { products: deps.products, authenticate: required });
+  addEditProductRoutes(app, { gateway, catalogue, authenticate: required });
   addChangeStockRoute(app, { gateway, catalogue, authenticate: required });
-  addUserRoutes(app, { accounts, passwords, tokens, authenticate: required });
+  addCartRoutes(app, { carts, authenticate: required, clock });
+  addCartItemRoutes(app, { carts, authenticate: required, clock });
+  addCheckoutRoute(app, { gateway, carts, orders, authenticate: required, clock });
+  const { webhooks, webhookTargets } = deps;
+  addWebhookRoutes(app, { webhooks, webhookTargets, authenticate: required });
+  addWebhookDeliveryRoutes(app, { webhooks, authenticate: required });
+  addUserRoutes(app, { accounts, passwords, tokens, authenticate: required, loginLimit });
   addHealthRoutes(app, readiness);
   await addDocsRoutes(app);
   await app.ready();
@@ -88,7 +127,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 function serverOptions(settings: AppSettings): FastifyHttpOptions<Server> {
   return {
     logger: false,
-    trustProxy: settings.trustProxy,
+    // What stands before the last entry of X-Forwarded-For is what the client itself sent, or a
+    // proxy that we know nothing of.
+    trustProxy: settings.trustProxy && ((_address, hop) => hop === 0),
     genReqId: requestIdOf,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: ARRIVAL_MS,
@@ -127,6 +168,21 @@ function addEdgeHooks(app: FastifyInstance): void {
   });
 }
 
+/** In the order in which requests meet them: a preflight is answered uncounted. */
+async function addEdgePlugins(
+  app: FastifyInstance,
+  deps: AppDeps,
+  tokens: AccessTokens,
+): Promise<RateCounter> {
+  const { settings, redis = null } = deps;
+  const { corsOrigins, rateLimitPerMinute, loginAttemptsPerMinute } = settings;
+  if (corsOrigins.length > 0) await addCors(app, corsOrigins);
+  if (rateLimitPerMinute > 0) {
+    await addRequestLimit(app, { requestsPerMinute: rateLimitPerMinute, tokens, redis });
+  }
+  return createLoginLimit(app, { attemptsPerMinute: loginAttemptsPerMinute, redis });
+}
+
 /**
  * A request in flight when the app closes is answered with keep-alive, and Node would then wait for
  * its client to hang up, 72 s by default. Node reads both settings when an answer is complete, so
@@ -153,7 +209,12 @@ function addSchemas(app: FastifyInstance): void {
   const schemas = {
     Order: orderSchema,
     OrderEvent: orderEventSchema,
+    StartedPayment: startedPaymentSchema,
     Product: productSchema,
+    Cart: cartSchema,
+    Webhook: webhookSchema,
+    NewWebhook: newWebhookSchema,
+    WebhookDelivery: deliverySchema,
     User: userSchema,
     Session: sessionSchema,
     Problem: problemSchema,

@@ -1,12 +1,14 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
 import { unreachable } from '../domain/errors.ts';
-import type { Order, OrderStatus } from '../domain/order.ts';
+import type { OrderStatus } from '../domain/order.ts';
 import type { ChangeStatusOutcome } from '../domain/outcome.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import type { Role } from '../domain/user.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
+import { sendChangedOrder } from './changed-order.ts';
+import type { ChangedOrder } from './changed-order.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { schemaRef } from './json-schema.ts';
 import { orderJson } from './order-json.ts';
@@ -77,7 +79,9 @@ export function addCancelOrderRoute(app: FastifyInstance, deps: CancelOrderDeps)
       const idempotencyKey = idempotencyKeyOf(headers);
       if (idempotencyKey === null && FINAL.has(order.status)) {
         // Nobody can change it any more, so its owner need not be asked.
-        return answer(reply, order, { type: 'not-changeable', status: order.status });
+        return order.status === 'CANCELLED'
+          ? reply.send(orderJson(order))
+          : sendProblem(reply, 'order-not-cancellable', { orderStatus: order.status });
       }
       const outcome = await gateway.changeStatus({
         author: userId,
@@ -86,23 +90,28 @@ export function addCancelOrderRoute(app: FastifyInstance, deps: CancelOrderDeps)
         productIds: order.items.map((line) => line.productId),
         from,
         to: 'CANCELLED',
+        detail: null,
         reason: request.body?.reason ?? null,
         traceparent: traceparentOf(headers.traceparent),
       });
-      return answer(reply, order, outcome);
+      return answer(reply, outcome, { orders: deps.orders, id: order.id, show: (it) => it });
     },
   );
 }
 
 /** Total over the outcomes: a new one does not compile until it has an answer. */
-function answer(reply: FastifyReply, order: Order, outcome: ChangeStatusOutcome): FastifyReply {
+async function answer(
+  reply: FastifyReply,
+  outcome: ChangeStatusOutcome,
+  order: ChangedOrder,
+): Promise<FastifyReply> {
   switch (outcome.type) {
     case 'changed':
       if (outcome.replayed) reply.header('idempotency-replayed', 'true');
-      return sendCancelled(reply, order);
+      return sendChangedOrder(reply, order);
     case 'not-changeable':
       return outcome.status === 'CANCELLED'
-        ? sendCancelled(reply, order)
+        ? sendChangedOrder(reply, order)
         : sendProblem(reply, 'order-not-cancellable', { orderStatus: outcome.status });
     case 'key-reused':
       return sendProblem(reply, 'idempotency-key-reused');
@@ -113,13 +122,4 @@ function answer(reply: FastifyReply, order: Order, outcome: ChangeStatusOutcome)
     default:
       return unreachable(outcome);
   }
-}
-
-/**
- * Nothing else of an order changes and nothing follows CANCELLED, so what was read before is told
- * with its new status. Reading it again was refused: that could fail, and the answer would be that
- * nothing took effect.
- */
-function sendCancelled(reply: FastifyReply, order: Order): FastifyReply {
-  return reply.send(orderJson({ ...order, status: 'CANCELLED' }));
 }

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
 import { unreachable } from '../domain/errors.ts';
-import { parseProductId } from '../domain/ids.ts';
 import type { ChangeStockOutcome } from '../domain/outcome.ts';
 import type { Catalogue, ChangeStock, OrderGateway } from '../domain/ports.ts';
 import type { Product } from '../domain/product.ts';
@@ -9,9 +8,9 @@ import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { schemaRef } from './json-schema.ts';
+import { managedProduct } from './managed-product.ts';
 import { sendProblem } from './problem.ts';
-import { mayManage, maySee } from './product-access.ts';
-import { productJson } from './product-json.ts';
+import { sendProduct } from './product-json.ts';
 import { CHANGE_STOCK_BYTES_MAX, changeStockBody } from './product-schemas.ts';
 import type { ChangeStockBody } from './product-schemas.ts';
 import { documented } from './route-doc.ts';
@@ -38,7 +37,10 @@ const OPTIONS = documented({
     status: 200,
     description: 'The product; `available` is the stock right after this change.',
     schema: schemaRef('Product'),
-    headers: { 'Idempotency-Replayed': '`true` when an earlier request made the change.' },
+    headers: {
+      ETag: 'Weak: version and stock.',
+      'Idempotency-Replayed': '`true` when an earlier request made the change.',
+    },
   },
   errors: [
     'forbidden',
@@ -59,17 +61,11 @@ export function addChangeStockRoute(app: FastifyInstance, deps: ChangeStockDeps)
     '/products/:id/stock',
     { ...OPTIONS, onRequest: authenticate },
     async (request, reply) => {
-      const identity = identityOf(request);
-      if (identity.role === 'customer') return sendProblem(reply, 'forbidden');
-      const productId = parseProductId(request.params.id);
-      const product = productId === undefined ? undefined : await catalogue.findProduct(productId);
-      if (product === undefined || !maySee(identity, product)) {
-        return sendProblem(reply, 'product-not-found');
-      }
-      if (!mayManage(identity, product)) return sendProblem(reply, 'forbidden');
+      const product = await managedProduct(catalogue, request.params.id, reply);
+      if (product === undefined) return reply;
       const { headers } = request.raw;
       const change: ChangeStock = {
-        author: identity.userId,
+        author: identityOf(request).userId,
         idempotencyKey: idempotencyKeyOf(headers),
         productId: product.id,
         delta: request.body.delta,
@@ -95,7 +91,7 @@ class StockAnswer {
     switch (outcome.type) {
       case 'changed':
         if (outcome.replayed) reply.header('idempotency-replayed', 'true');
-        return reply.send(productJson({ ...this.#product, available: outcome.available }));
+        return sendProduct(reply, { ...this.#product, available: outcome.available });
       case 'refused':
         return this.#refuse(reply, outcome);
       case 'key-reused':

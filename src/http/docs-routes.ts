@@ -1,13 +1,9 @@
-/**
- * /openapi.json, the reference page at /docs and the page of error codes. Pages carry a content
- * security policy that lets them load nothing from elsewhere; answers of the API need none.
- */
-import { createHash } from 'node:crypto';
-
+/** /openapi.json, the reference page at /docs and the page of error codes. */
 import scalar from '@scalar/fastify-api-reference';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { ERRORS } from '../domain/errors.ts';
+import { addPageSecurity } from './page-security.ts';
 import { documented } from './route-doc.ts';
 
 const OPENAPI = documented({
@@ -32,7 +28,8 @@ export async function addDocsRoutes(app: FastifyInstance): Promise<void> {
   });
 
   await app.register(async (pages) => {
-    pages.addHook('onSend', addPageHeaders);
+    await addPageSecurity(pages);
+    pages.addHook('onSend', keepScripts);
     pages.get('/docs/errors', async (_request, reply) =>
       reply.header('content-type', 'text/html; charset=utf-8').send(errorsPage()),
     );
@@ -52,8 +49,8 @@ export async function addDocsRoutes(app: FastifyInstance): Promise<void> {
   });
 }
 
-/** A content security policy with the hashes of the page's own inline scripts. */
-async function addPageHeaders(
+/** The script of the reference page is large and changes with the package only. */
+async function keepScripts(
   _request: FastifyRequest,
   reply: FastifyReply,
   payload: unknown,
@@ -62,27 +59,7 @@ async function addPageHeaders(
   if (type.startsWith('application/javascript')) {
     reply.header('cache-control', 'public, max-age=86400');
   }
-  if (!type.startsWith('text/html') || typeof payload !== 'string') return payload;
-  const policy = [
-    `default-src 'none'`,
-    `script-src 'self' ${inlineHashes(payload)}`,
-    `style-src 'self' 'unsafe-inline'`,
-    `img-src 'self' data:`,
-    `font-src 'self' data:`,
-    `connect-src 'self'`,
-    `base-uri 'none'`,
-    `form-action 'self'`,
-    `frame-ancestors 'none'`,
-  ];
-  reply.header('content-security-policy', policy.join('; '));
-  reply.header('referrer-policy', 'no-referrer');
   return payload;
-}
-
-function inlineHashes(html: string): string {
-  return [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)]
-    .map(([, source = '']) => `'sha256-${createHash('sha256').update(source).digest('base64')}'`)
-    .join(' ');
 }
 
 /** The page that the `type` of every problem points at. */

@@ -16,6 +16,7 @@ const LIVE = documented({
     description: 'It is alive.',
     schema: jsonSchemaOf(z.object({ status: z.literal('live') })),
   },
+  uncounted: true,
   errors: [],
 });
 
@@ -29,6 +30,7 @@ const READY = documented({
     description: 'It is ready.',
     schema: jsonSchemaOf(z.object({ status: z.literal('ready') })),
   },
+  uncounted: true,
   errors: ['not-ready'],
 });
 

@@ -43,7 +43,8 @@ function withoutNullUnions(schema: JsonSchema): JsonSchema {
   if (Array.isArray(anyOf) && anyOf.length === 2 && isSchema(anyOf[1])) {
     const [some, none] = anyOf;
     if (none.type === 'null' && isSchema(some) && typeof some.type === 'string') {
-      return withoutNullUnions({ ...rest, ...some, type: [some.type, 'null'] });
+      const values = Array.isArray(some.enum) ? { enum: [...some.enum, null] } : {};
+      return withoutNullUnions({ ...rest, ...some, type: [some.type, 'null'], ...values });
     }
   }
   const entries = Object.entries(schema)

@@ -63,14 +63,19 @@ function securityOf(doc: RouteDoc): { bearer?: string[] }[] {
   return doc.auth === 'required' ? [{ bearer: [] }] : [{ bearer: [] }, {}];
 }
 
+/** The plugin's word for an answer without a body. */
+const NO_BODY = { type: 'null' };
+
 function successOf(doc: RouteDoc): JsonSchema {
   const { status, description, schema, headers = {} } = doc.success;
   const described = Object.entries(headers).map(([name, text]) => [
     name,
     { type: 'string', description: text },
   ]);
-  const content = { 'application/json': { schema } };
-  return { [status]: { description, headers: Object.fromEntries(described), content } };
+  const body = schema === null ? NO_BODY : { content: { 'application/json': { schema } } };
+  const success = { description, headers: Object.fromEntries(described), ...body };
+  if (doc.unchanged === undefined) return { [status]: success };
+  return { [status]: success, 304: { description: doc.unchanged, ...NO_BODY } };
 }
 
 function problemsOf(codes: readonly ErrorCode[]): JsonSchema {
@@ -98,6 +103,6 @@ const allowNoBody: SwaggerTransformObject = (document) => {
 const PROBLEM_CONTENT = { [PROBLEM_MEDIA_TYPE]: { schema: schemaRef('Problem') } };
 
 function problemHeaders(status: number): JsonSchema {
-  if (status !== 503) return {};
+  if (status !== 503 && status !== 429) return {};
   return { 'Retry-After': { type: 'string', description: 'Seconds.' } };
 }

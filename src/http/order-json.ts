@@ -6,9 +6,6 @@ import { timeText } from './time-text.ts';
 
 type OrderJson = z.infer<typeof orderSchema>;
 
-/** Payments and shipments come with a later version; until then none exists. */
-const NO_PAYMENTS: OrderJson['payments'] = [];
-
 /** An order as the contract shows it. */
 export function orderJson(order: Order): OrderJson {
   const { currency } = order;
@@ -21,12 +18,18 @@ export function orderJson(order: Order): OrderJson {
       quantity: line.quantity,
       unit_price: { amount: line.unitPrice, currency },
       sequence: line.sequence,
-      shipped_at: null,
+      shipped_at: line.shippedAt === null ? null : timeText(line.shippedAt),
+      tracking: line.tracking ?? undefined,
     })),
     total: { amount: order.total, currency },
     reference: order.reference,
     metadata: order.metadata,
-    payments: NO_PAYMENTS,
+    payments: order.payments.map((payment) => ({
+      id: payment.id,
+      status: payment.status,
+      attempt: payment.attempt,
+      created_at: timeText(payment.createdAt),
+    })),
     created_at: timeText(order.createdAt),
     expires_at: timeText(order.expiresAt),
   };
@@ -34,5 +37,13 @@ export function orderJson(order: Order): OrderJson {
 
 /** A status that an order reached, as the contract shows it. */
 export function orderEventJson(event: OrderEvent): z.infer<typeof orderEventSchema> {
-  return { status: event.status, reason: event.reason, created_at: timeText(event.createdAt) };
+  const { status, from, author, reason, createdAt } = event;
+  return {
+    status,
+    from,
+    to: status,
+    author: { role: author.role, user_id: author.userId },
+    reason,
+    created_at: timeText(createdAt),
+  };
 }

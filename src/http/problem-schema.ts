@@ -24,7 +24,10 @@ export const problemSchema = z.object({
   order_status: z
     .enum(ORDER_STATUSES)
     .optional()
-    .meta({ description: 'With `order-not-cancellable`: what the order is.' }),
+    .meta({ description: 'With a refusal to change an order: the status that it has.' }),
+  version: z.int().optional().meta({
+    description: 'With `precondition-failed` and `cart-changed`: the version that there is now.',
+  }),
   starts_at: timeSchema.optional().meta({ description: 'With `sale-not-started`.' }),
   reason: z.string().optional().meta({ description: 'With `not-ready`, for an operator.' }),
 });

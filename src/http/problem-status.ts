@@ -6,10 +6,12 @@ export const PROBLEM_STATUS = {
   unauthenticated: 401,
   forbidden: 403,
   'not-found': 404,
+  'precondition-failed': 412,
   'body-too-large': 413,
   'unsupported-media-type': 415,
   'headers-too-large': 431,
   'request-timeout': 408,
+  'rate-limited': 429,
   internal: 500,
   overloaded: 503,
   'database-unavailable': 503,
@@ -25,10 +27,24 @@ export const PROBLEM_STATUS = {
   'sale-not-started': 409,
   'sale-ended': 409,
   'currency-mismatch': 409,
+  'limit-exceeded': 409,
   'out-of-stock': 409,
   'insufficient-stock': 409,
+  'cart-not-found': 404,
+  'cart-closed': 409,
+  'cart-empty': 409,
+  'cart-changed': 409,
   'order-not-found': 404,
   'order-not-cancellable': 409,
+  'order-expired': 409,
+  'order-not-payable': 409,
+  'payment-in-progress': 409,
+  'order-not-shippable': 409,
+  'order-not-completable': 409,
+  'webhook-not-found': 404,
+  'webhook-inactive': 409,
+  'too-many-webhooks': 409,
+  'delivery-not-found': 404,
 } as const satisfies Record<ErrorCode, number>;
 
 type StatusOf = typeof PROBLEM_STATUS;
@@ -38,6 +54,8 @@ type ComeBackCode = {
 }[ErrorCode];
 
 const COME_BACK_SECONDS = {
+  // Where it is answered, the rest of the minute is known.
+  'rate-limited': 60,
   overloaded: 1,
   'database-unavailable': 2,
   'outcome-unknown': 1,

@@ -35,6 +35,8 @@ export interface ProblemExtras {
   readonly orderId?: OrderId | null;
   /** Shown as `order_status`: `status` is the HTTP status of every problem. */
   readonly orderStatus?: OrderStatus;
+  /** Of what is not at the version asked for or read: the one that it has. */
+  readonly version?: number;
   /** Milliseconds since the epoch. */
   readonly startsAt?: number;
   /** Why the service is not ready, for an operator. */
@@ -73,6 +75,7 @@ export function problem(code: ErrorCode, place: ProblemPlace, extras: ProblemExt
     items: extras.items?.map(refusedItemJson),
     order_id: extras.orderId ?? undefined,
     order_status: extras.orderStatus,
+    version: extras.version,
     starts_at: extras.startsAt === undefined ? undefined : timeText(extras.startsAt),
     reason: extras.reason,
   });

@@ -8,9 +8,10 @@ import { pageSchemaOf, schemaRef } from './json-schema.ts';
 import { CURSOR_ISSUE, pageJson, pageRequestOf } from './page-request.ts';
 import { sendProblem } from './problem.ts';
 import { maySee } from './product-access.ts';
-import { productJson } from './product-json.ts';
-import { listProductsQuery } from './product-schemas.ts';
+import { productJson, sendProduct } from './product-json.ts';
+import { ifNoneMatchHeaders, listProductsQuery } from './product-schemas.ts';
 import type { ListProductsQuery } from './product-schemas.ts';
+import { isUnchanged, productTag } from './product-tag.ts';
 import { documented } from './route-doc.ts';
 import { idParams } from './shared-schemas.ts';
 import type { IdParams } from './shared-schemas.ts';
@@ -28,7 +29,11 @@ const LIST = documented({
   tag: 'products',
   auth: 'optional',
   query: listProductsQuery,
-  success: { status: 200, description: 'A page of products.', schema: pageSchemaOf('Product') },
+  success: {
+    status: 200,
+    description: 'A page of products, at most a second old.',
+    schema: pageSchemaOf('Product'),
+  },
   errors: ['forbidden', 'database-unavailable'],
 });
 
@@ -38,7 +43,14 @@ const GET = documented({
   tag: 'products',
   auth: 'optional',
   params: idParams,
-  success: { status: 200, description: 'The product.', schema: schemaRef('Product') },
+  headers: ifNoneMatchHeaders,
+  success: {
+    status: 200,
+    description: 'The product.',
+    schema: schemaRef('Product'),
+    headers: { ETag: 'Weak: version and stock.' },
+  },
+  unchanged: 'The product is as `If-None-Match` names it.',
   errors: ['product-not-found', 'database-unavailable'],
 });
 
@@ -64,8 +76,15 @@ export function addProductReadRoutes(app: FastifyInstance, deps: ProductReadDeps
     async (request, reply) => {
       const id = parseProductId(request.params.id);
       const product = id === undefined ? undefined : await catalogue.findProduct(id);
-      const visible = product !== undefined && maySee(request.identity, product);
-      return visible ? productJson(product) : sendProblem(reply, 'product-not-found');
+      if (product === undefined || !maySee(request.identity, product)) {
+        return sendProblem(reply, 'product-not-found');
+      }
+      // May be kept, for who asked alone, and must be asked for each time: stock is sold meanwhile.
+      reply.header('cache-control', 'private, no-cache');
+      const tag = productTag(product);
+      if (!isUnchanged(request.raw.headers['if-none-match'], tag))
+        return sendProduct(reply, product);
+      return reply.code(304).header('etag', tag).send();
     },
   );
 }

@@ -24,18 +24,23 @@ export interface RouteDoc {
   /** Unique; generated clients name their methods after it. */
   readonly operationId: string;
   readonly summary: string;
-  readonly tag: 'users' | 'products' | 'orders' | 'operation';
+  readonly tag: 'users' | 'products' | 'carts' | 'orders' | 'webhooks' | 'operation';
   readonly auth: 'required' | 'optional' | 'none';
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
   readonly headers?: z.ZodType;
   readonly body?: BodyDoc;
   readonly success: {
-    readonly status: 200 | 201;
+    readonly status: 200 | 201 | 202 | 204;
     readonly description: string;
-    readonly schema: JsonSchema;
+    /** Null = no body. */
+    readonly schema: JsonSchema | null;
     readonly headers?: Readonly<Record<string, string>>;
   };
+  /** When the answer is 304 instead. */
+  readonly unchanged?: string;
+  /** RATE_LIMIT_PER_MINUTE does not count its requests. */
+  readonly uncounted?: true;
   /** The route's own codes; those that follow from the fields above are added by `errorsOf`. */
   readonly errors: readonly ErrorCode[];
 }
@@ -48,7 +53,9 @@ interface DocumentedOptions {
 
 /** The Fastify options of a documented route. */
 export function documented(doc: RouteDoc): DocumentedOptions {
-  const schema: FastifySchema = { response: { [doc.success.status]: doc.success.schema } };
+  const { success } = doc;
+  const schema: FastifySchema = {};
+  if (success.schema !== null) schema.response = { [success.status]: success.schema };
   if (doc.params !== undefined) schema.params = jsonSchemaOf(doc.params);
   if (doc.query !== undefined) schema.querystring = jsonSchemaOf(doc.query);
   if (doc.headers !== undefined) schema.headers = jsonSchemaOf(doc.headers);
@@ -63,5 +70,6 @@ export function errorsOf(doc: RouteDoc): ErrorCode[] {
   if (doc.params ?? doc.query ?? doc.headers ?? doc.body) codes.add('validation');
   if (doc.auth !== 'none') codes.add('unauthenticated');
   if (doc.body !== undefined) codes.add('body-too-large').add('unsupported-media-type');
+  if (doc.uncounted !== true) codes.add('rate-limited');
   return [...codes.add('internal').add('shutting-down')];
 }

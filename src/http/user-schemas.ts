@@ -33,6 +33,14 @@ export const loginBody = z.strictObject({
 /** What `loginBody` accepts. */
 export type LoginBody = z.infer<typeof loginBody>;
 
+/** Of the widest role, in the widest escapes. */
+export const ROLE_BYTES_MAX = 256;
+
+/** The body of PUT /users/{id}/role. */
+export const roleBody = z.strictObject({ role: z.enum(ROLES) });
+/** What `roleBody` accepts. */
+export type RoleBody = z.infer<typeof roleBody>;
+
 /** The JSON of a user. */
 export const userSchema = z.object({
   id: uuidSchema,

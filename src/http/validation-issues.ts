@@ -2,8 +2,11 @@ import type { FastifySchemaValidationError } from 'fastify';
 import { z } from 'zod';
 
 import type { Issue } from './problem.ts';
+import { CURRENCY_TEXT } from './product-schemas.ts';
+import { IF_MATCH_TEXT } from './product-tag.ts';
 import { KEY_TEXT, STORABLE_TEXT, UUID_TEXT } from './shared-schemas.ts';
 import { USERNAME_TEXT } from './user-schemas.ts';
+import { WEBHOOK_URL_TEXT } from './webhook-schemas.ts';
 
 /** The name of an unknown field can be as long as the body. */
 const PATH_CHARS_MAX = 200;
@@ -14,7 +17,14 @@ const PATTERN_MESSAGES: ReadonlyMap<unknown, string> = new Map([
   [UUID_TEXT.source, 'must be a UUID'],
   [KEY_TEXT.source, 'must be 1 to 255 visible ASCII characters'],
   [USERNAME_TEXT.source, 'must be 3 to 40 letters, digits, dots, hyphens or underscores'],
+  [CURRENCY_TEXT.source, 'must be three capital letters, as in USD'],
+  [IF_MATCH_TEXT.source, 'must be * or a version in quotes, as in "3"'],
+  [z.regexes.datetime({}).source, 'must be a time in UTC, as in 2030-01-31T12:00:00Z'],
   [z.regexes.email.source, 'must be an email address'],
+  [
+    WEBHOOK_URL_TEXT.source,
+    'must be an https or http URL without spaces or other signs beyond ASCII',
+  ],
 ]);
 
 /** The names of the parts of a request in `errors[].path`; the body's own paths start bare. */

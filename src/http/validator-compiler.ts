@@ -9,7 +9,7 @@ const OPTIONS: Options = {
   removeAdditional: false,
   useDefaults: false,
   // The patterns decide; a format is only a word of the document.
-  formats: { uuid: true, email: true },
+  formats: { uuid: true, email: true, 'date-time': true },
 };
 
 /**

@@ -4,6 +4,7 @@ import type { Order } from '../domain/order.ts';
 import type {
   ChangeStatusOutcome,
   ChangeStockOutcome,
+  EditProductOutcome,
   PlaceOrderOutcome,
 } from '../domain/outcome.ts';
 import type { AcceptedOrder, Answer, ChangeStatusCommand } from '../domain/wire.ts';
@@ -23,10 +24,14 @@ export function placeOutcome(answer: Answer, waiter: PlaceWaiter): PlaceOrderOut
       return { type: 'key-reused' };
     case 'shed':
       return { type: 'shed', code: answer.code };
+    case 'cart-changed':
+      return { type: 'cart-changed' };
     case 'changed':
     case 'insufficient-stock':
     case 'status-changed':
     case 'status-kept':
+    case 'edited':
+    case 'version-differs':
       throw new Error(`an order was answered with ${answer.type}`);
     default:
       return unreachable(answer);
@@ -48,7 +53,32 @@ export function stockOutcome(answer: Answer): ChangeStockOutcome {
     case 'accepted':
     case 'status-changed':
     case 'status-kept':
+    case 'cart-changed':
+    case 'edited':
+    case 'version-differs':
       throw new Error(`a stock change was answered with ${answer.type}`);
+    default:
+      return unreachable(answer);
+  }
+}
+
+export function editOutcome(answer: Answer): EditProductOutcome {
+  switch (answer.type) {
+    case 'edited':
+    case 'version-differs':
+      return { type: answer.type, version: answer.version };
+    case 'refused':
+      return { type: 'refused', code: 'product-not-found' };
+    case 'shed':
+      return { type: 'shed', code: answer.code };
+    case 'accepted':
+    case 'changed':
+    case 'insufficient-stock':
+    case 'status-changed':
+    case 'status-kept':
+    case 'cart-changed':
+    case 'key-reused':
+      throw new Error(`an edit was answered with ${answer.type}`);
     default:
       return unreachable(answer);
   }
@@ -71,11 +101,17 @@ export function statusOutcome(answer: Answer, { to }: ChangeStatusCommand): Chan
     case 'changed':
     case 'refused':
     case 'insufficient-stock':
+    case 'cart-changed':
+    case 'edited':
+    case 'version-differs':
       throw new Error(`a status change was answered with ${answer.type}`);
     default:
       return unreachable(answer);
   }
 }
+
+/** One for all orders that were just placed. */
+const NO_PAYMENTS: Order['payments'] = [];
 
 /** The first answer: whatever happened to the order since, a repeat is shown what the first was. */
 function orderOf(waiter: PlaceWaiter, accepted: AcceptedOrder): Order {
@@ -86,7 +122,7 @@ function orderOf(waiter: PlaceWaiter, accepted: AcceptedOrder): Order {
     if (line === undefined) throw new Error(`order ${command.id} was answered without line ${i}`);
     total += line.unitPrice * quantity;
     const { name, unitPrice, sequence } = line;
-    return { productId, quantity, name, unitPrice, sequence };
+    return { productId, quantity, name, unitPrice, sequence, shippedAt: null, tracking: null };
   });
   return {
     id: command.id,
@@ -97,6 +133,7 @@ function orderOf(waiter: PlaceWaiter, accepted: AcceptedOrder): Order {
     total,
     reference: command.reference,
     metadata: waiter.metadata,
+    payments: NO_PAYMENTS,
     createdAt: accepted.createdAt,
     expiresAt: accepted.expiresAt,
   };

@@ -10,7 +10,7 @@
 import { unreachable } from '../domain/errors.ts';
 import type { OrderId, UserId } from '../domain/ids.ts';
 import type { Answer, Command, PlaceCommand } from '../domain/wire.ts';
-import { placeOutcome, statusOutcome, stockOutcome } from './answer-outcome.ts';
+import { editOutcome, placeOutcome, statusOutcome, stockOutcome } from './answer-outcome.ts';
 import type { PlaceWaiter, Waiter } from './waiter.ts';
 
 interface Late {
@@ -60,6 +60,9 @@ export class Requests {
       case 'change-stock':
         waiter.resolve(stockOutcome(answer));
         return;
+      case 'edit-product':
+        waiter.resolve(editOutcome(answer));
+        return;
       case 'change-status':
         waiter.resolve(statusOutcome(answer, waiter.command));
         return;
@@ -90,7 +93,8 @@ export class Requests {
     const moved: Command[] = [];
     for (const [n, waiter] of this.#waiting) {
       if (waiter.shard !== shard) continue;
-      if (waiter.kind === 'change-stock' && !waiter.command.keyed) {
+      const { kind } = waiter;
+      if ((kind === 'change-stock' && !waiter.command.keyed) || kind === 'edit-product') {
         // Nothing in PostgreSQL tells whether it took effect.
         this.#waiting.delete(n);
         answerUnknown(waiter);
@@ -132,6 +136,7 @@ function answerUnknown(waiter: Waiter): void {
       waiter.resolve({ type: 'unknown', orderId: waiter.command.id });
       return;
     case 'change-stock':
+    case 'edit-product':
       waiter.resolve({ type: 'unknown', orderId: null });
       return;
     case 'change-status':

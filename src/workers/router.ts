@@ -16,28 +16,22 @@ import type { OrderId, PartitionId, ProductId, UserId } from '../domain/ids.ts';
 import type {
   ChangeStatusOutcome,
   ChangeStockOutcome,
+  EditProductOutcome,
   PlaceOrderOutcome,
   ShedCode,
 } from '../domain/outcome.ts';
-import type { ChangeStatus, ChangeStock, OrderGateway, PlaceOrder } from '../domain/ports.ts';
 import type {
-  ChangeStatusCommand,
-  ChangeStockCommand,
-  Command,
-  PlaceCommand,
-  ToRouter,
-  ToShard,
-} from '../domain/wire.ts';
-import {
-  canonicalLines,
-  canonicalMetadata,
-  effectId,
-  freshId,
-  orderHash,
-  statusChangeHash,
-  stockChangeHash,
-} from './request-identity.ts';
+  ChangeStatus,
+  ChangeStock,
+  EditProduct,
+  OrderGateway,
+  PlaceOrder,
+} from '../domain/ports.ts';
+import type { Command, ToRouter, ToShard } from '../domain/wire.ts';
+import { editCommand, placeCommand, statusCommand, stockCommand } from './commands.ts';
+import { canonicalLines } from './request-identity.ts';
 import { Requests } from './requests.ts';
+import type { Waiter } from './waiter.ts';
 
 /** Commands per post: a post costs far more than what it carries, and a large group waits long. */
 const GROUP_COMMANDS = 16;
@@ -141,84 +135,56 @@ export class Router implements OrderGateway {
     const { shard, otherShards } = this.#shardsOf(lines);
     const refused = this.#cannotSend(shard);
     if (refused !== null) return Promise.resolve(refused);
-    const now = Date.now();
-    const { userId, idempotencyKey, reference, traceparent } = request;
-    const metadata = canonicalMetadata(request.metadata);
-    const command: PlaceCommand = {
-      kind: 'place',
-      n: (this.#lastN += 1),
-      id: idempotencyKey === null ? freshId(now) : effectId(userId, idempotencyKey),
-      requestHash: orderHash({ userId, lines, reference, metadata }),
-      keyed: idempotencyKey !== null,
-      receivedAt: now,
-      traceparent,
-      userId,
-      lines,
-      otherShards,
-      reference,
-      metadata,
-    };
-    const since = performance.now();
+    const command = placeCommand(request, { ...this.#arrival(), lines, otherShards });
     return new Promise((resolve) => {
       const { metadata } = request;
-      this.#requests.add({ kind: 'place', shard, command, metadata, since, moved: false, resolve });
-      this.#send(shard, command);
+      this.#ask({ kind: 'place', ...this.#sentTo(shard), command, metadata, resolve });
     });
   }
 
   changeStock(request: ChangeStock): Promise<ChangeStockOutcome> {
-    const { author, idempotencyKey, productId, delta, reason, traceparent } = request;
-    const shard = this.#shardOf(partitionOf(productId));
+    const shard = this.#shardOf(partitionOf(request.productId));
     const refused = this.#cannotSend(shard);
     if (refused !== null) return Promise.resolve(refused);
-    const now = Date.now();
-    const command: ChangeStockCommand = {
-      kind: 'change-stock',
-      n: (this.#lastN += 1),
-      id: idempotencyKey === null ? freshId(now) : effectId(author, idempotencyKey),
-      requestHash: stockChangeHash(request),
-      keyed: idempotencyKey !== null,
-      receivedAt: now,
-      traceparent,
-      productId,
-      delta,
-      reason,
-      author,
-    };
-    const since = performance.now();
+    const command = stockCommand(request, this.#arrival());
     return new Promise((resolve) => {
-      this.#requests.add({ kind: 'change-stock', shard, command, since, moved: false, resolve });
-      this.#send(shard, command);
+      this.#ask({ kind: 'change-stock', ...this.#sentTo(shard), command, resolve });
+    });
+  }
+
+  editProduct(request: EditProduct): Promise<EditProductOutcome> {
+    const shard = this.#shardOf(partitionOf(request.productId));
+    const refused = this.#cannotSend(shard);
+    if (refused !== null) return Promise.resolve(refused);
+    const command = editCommand(request, this.#arrival());
+    return new Promise((resolve) => {
+      this.#ask({ kind: 'edit-product', ...this.#sentTo(shard), command, resolve });
     });
   }
 
   changeStatus(request: ChangeStatus): Promise<ChangeStatusOutcome> {
-    const { author, idempotencyKey, orderId, from, to, reason, traceparent } = request;
     const partitions = [...new Set(request.productIds.map(partitionOf))];
     const shard = this.#shardOf(lowest(partitions));
     const refused = this.#cannotSend(shard);
     if (refused !== null) return Promise.resolve(refused);
-    const now = Date.now();
-    const command: ChangeStatusCommand = {
-      kind: 'change-status',
-      n: (this.#lastN += 1),
-      id: idempotencyKey === null ? freshId(now) : effectId(author, idempotencyKey),
-      requestHash: statusChangeHash(request),
-      keyed: idempotencyKey !== null,
-      receivedAt: now,
-      traceparent,
-      orderId,
-      partitions,
-      from,
-      to,
-      reason,
-      author,
-    };
-    const since = performance.now();
+    const command = statusCommand(request, { ...this.#arrival(), partitions });
     return new Promise((resolve) => {
-      this.#requests.add({ kind: 'change-status', shard, command, since, moved: false, resolve });
-      this.#send(shard, command);
+      this.#ask({ kind: 'change-status', ...this.#sentTo(shard), command, resolve });
     });
+  }
+
+  #arrival(): { readonly n: number; readonly now: number } {
+    this.#lastN += 1;
+    return { n: this.#lastN, now: Date.now() };
+  }
+
+  #sentTo(shard: number): Pick<Waiter, 'shard' | 'since' | 'moved'> {
+    return { shard, since: performance.now(), moved: false };
+  }
+
+  #ask(waiter: Waiter): void {
+    this.#requests.add(waiter);
+    this.#send(waiter.shard, waiter.command);
   }
 
   unsettledCustomer(id: OrderId): UserId | undefined {

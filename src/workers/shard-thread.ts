@@ -18,6 +18,7 @@ export async function runShard(task: ShardTask): Promise<ShardEnd> {
     statementTimeoutMs: task.statementTimeoutMs,
     silenceMsMax: task.silenceMsMax,
     commitsInFlightMax: limits.commitsInFlightMax,
+    onRejected: (denial) => logger.error({ ...denial }, 'PostgreSQL denied a batch'),
   });
   try {
     const window = await loadWindow(database, task);

@@ -2,10 +2,16 @@
 import type {
   ChangeStatusOutcome,
   ChangeStockOutcome,
+  EditProductOutcome,
   PlaceOrderOutcome,
 } from '../domain/outcome.ts';
 import type { PlaceOrder } from '../domain/ports.ts';
-import type { ChangeStatusCommand, ChangeStockCommand, PlaceCommand } from '../domain/wire.ts';
+import type {
+  ChangeStatusCommand,
+  ChangeStockCommand,
+  EditProductCommand,
+  PlaceCommand,
+} from '../domain/wire.ts';
 
 interface WaiterBase {
   readonly shard: number;
@@ -28,6 +34,11 @@ export type Waiter =
       readonly kind: 'change-stock';
       readonly command: ChangeStockCommand;
       readonly resolve: (outcome: ChangeStockOutcome) => void;
+    })
+  | (WaiterBase & {
+      readonly kind: 'edit-product';
+      readonly command: EditProductCommand;
+      readonly resolve: (outcome: EditProductOutcome) => void;
     })
   | (WaiterBase & {
       readonly kind: 'change-status';

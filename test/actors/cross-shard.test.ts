@@ -1,48 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { OwnerId } from '../../src/domain/ids.ts';
 import { product, productId, ShardHarness } from './shard-harness.ts';
-import type { PlaceOptions } from './shard-harness.ts';
-
-const HOME = 10 as OwnerId;
-const HOLDER = 11 as OwnerId;
-/** Product 1 (of shard 1, the home) and product 2 (of shard 0). */
-const BOTH: PlaceOptions = { lines: [[1, 1], [2, 2]], otherShards: [0] }; // prettier-ignore
-
-/** Two shards whose messages travel when the test says so. */
-class Pair {
-  readonly home: ShardHarness;
-  readonly holder: ShardHarness;
-
-  constructor(stocks: readonly [number, number] = [10, 10]) {
-    const products = [product(1, { stock: stocks[0] }), product(2, { stock: stocks[1] })];
-    const shards = 2;
-    this.home = new ShardHarness({ products, identity: { ownerId: HOME, shard: 1, shards } });
-    this.holder = new ShardHarness({ products, identity: { ownerId: HOLDER, shard: 0, shards } });
-    this.home.step({ type: 'peer', shard: 0, ownerId: HOLDER });
-    this.holder.step({ type: 'peer', shard: 1, ownerId: HOME });
-  }
-
-  /** Delivers everything that was sent, until nothing is. */
-  talk(): void {
-    for (;;) {
-      const toHolder = this.home.sends.splice(0).filter(({ to }) => to === HOLDER);
-      const toHome = this.holder.sends.splice(0).filter(({ to }) => to === HOME);
-      if (toHolder.length + toHome.length === 0) return;
-      const messagesOf = (sends: typeof toHome) => sends.map(({ message }) => message);
-      this.holder.step({ type: 'messages', from: HOME, messages: messagesOf(toHolder) });
-      this.home.step({ type: 'messages', from: HOLDER, messages: messagesOf(toHome) });
-    }
-  }
-
-  /** What each owner would sell now; an order for more than there is names it. */
-  left(): (number | undefined)[] {
-    return [this.home, this.holder].map((shard, i) => {
-      const answer = shard.answer(shard.place({ lines: [[i + 1, 1000]] }));
-      if (answer?.type !== 'refused') throw new Error('1000 units were sold');
-      return answer.refusal.items[0]?.available;
-    });
-  }
-}
+import { BOTH, HOLDER, HOME, Pair } from './shard-pair.ts';
 
 describe('an order across shards', () => {
   it('is held elsewhere, committed by its home shard alone, and settled (I4)', () => {
@@ -297,7 +256,7 @@ describe('a hold', () => {
 });
 
 describe('units that a status change freed', () => {
-  const freed = [{ productId: productId(2), units: 5, stockVersion: 4 }];
+  const freed = [{ productId: productId(2), units: 5, stockVersion: 4, customers: [] }];
 
   it('go to the owner of the product, once the change is committed', () => {
     const pair = new Pair();

@@ -26,6 +26,7 @@ function waitingFor(n: number, products: readonly number[]): WaitingRequest {
     otherShards: null,
     reference: null,
     metadata: null,
+    cart: null,
   } as const;
   return { command, from: 0, lines, done: false, holdsPlace: false };
 }

@@ -17,12 +17,21 @@ import type {
   ExpiringOrder,
   StoredEffect,
 } from '../../src/domain/batch.ts';
-import type { OrderId, OwnerId, PartitionId, ProductId, UserId } from '../../src/domain/ids.ts';
-import type { ProductState } from '../../src/domain/product.ts';
+import type {
+  CartId,
+  OrderId,
+  OwnerId,
+  PartitionId,
+  ProductId,
+  UserId,
+} from '../../src/domain/ids.ts';
+import type { StatusDetail } from '../../src/domain/order.ts';
+import type { ProductChanges, ProductState } from '../../src/domain/product.ts';
 import type {
   Answer,
   ChangeStatusCommand,
   ChangeStockCommand,
+  EditProductCommand,
   PeerMessage,
   PlaceCommand,
 } from '../../src/domain/wire.ts';
@@ -48,6 +57,7 @@ export const NOTHING_REPORTED: Committed = {
   duplicates: [],
   stockAfter: {},
   unchanged: {},
+  cartsChanged: [],
   freed: [],
 };
 
@@ -67,6 +77,9 @@ export function product(n: number, overrides: Partial<ProductState> = {}): Produ
     status: 'active',
     saleStartsAt: null,
     saleEndsAt: null,
+    perCustomerLimit: null,
+    customerUnits: null,
+    version: 1,
     stock: 10,
     stockVersion: 1,
     sequence: 0,
@@ -81,6 +94,10 @@ export interface PlaceOptions {
   /** [product number, quantity], canonical. */
   readonly lines?: readonly (readonly [number, number])[];
   readonly otherShards?: readonly number[];
+  /** The customer. */
+  readonly by?: string;
+  /** What it is checked out from; its id names the order, and `key` is bound beside it. */
+  readonly cart?: { readonly id: string; readonly version: number; readonly key?: string };
 }
 
 export class ShardHarness {
@@ -155,16 +172,45 @@ export class ShardHarness {
     return command.n;
   }
 
-  cancel(order: string, options: { readonly key?: string; readonly partitions?: number[] } = {}) {
+  cancel(
+    order: string,
+    options: { readonly key?: string; readonly partitions?: readonly number[] } = {},
+  ): number {
+    return this.changeStatus(order, { from: ['WAITING_PAYMENT'], to: 'CANCELLED' }, options);
+  }
+
+  changeStatus(
+    order: string,
+    change: Pick<ChangeStatusCommand, 'from' | 'to'> & { readonly detail?: StatusDetail },
+    options: { readonly key?: string; readonly partitions?: readonly number[] } = {},
+  ): number {
     const command: ChangeStatusCommand = {
       ...this.#base(options.key),
+      detail: null,
+      ...change,
       kind: 'change-status',
       orderId: order as OrderId,
-      partitions: (options.partitions ?? [1]) as PartitionId[],
-      from: ['WAITING_PAYMENT'],
-      to: 'CANCELLED',
+      partitions: (options.partitions ?? [1]) as readonly PartitionId[],
       reason: null,
       author: 'customer' as UserId,
+    };
+    this.step({ type: 'commands', from: 0, commands: [command] });
+    return command.n;
+  }
+
+  edit(
+    n: number,
+    changes: ProductChanges,
+    { ifVersion = null }: { readonly ifVersion?: number | null } = {},
+  ): number {
+    const command: EditProductCommand = {
+      ...this.#base(undefined),
+      kind: 'edit-product',
+      productId: productId(n),
+      ifVersion,
+      changes,
+      reason: null,
+      author: 'merchant' as UserId,
     };
     this.step({ type: 'commands', from: 0, commands: [command] });
     return command.n;
@@ -185,9 +231,12 @@ export class ShardHarness {
   commit(no: number, report: Partial<Committed> = {}): void {
     const batch = this.batches.find((sent) => sent.no === no);
     if (batch === undefined) throw new Error(`batch ${no} was never sent`);
-    const duplicates = report.duplicates ?? [];
+    const undone: readonly string[] = [
+      ...(report.duplicates ?? []),
+      ...(report.cartsChanged ?? []),
+    ];
     for (const { command, order } of batch.orders) {
-      if (duplicates.includes(command.id)) continue;
+      if (undone.includes(command.id)) continue;
       const { id, requestHash, lines } = command;
       this.stored.push({ kind: 'order', id, requestHash, lines, order });
     }
@@ -248,15 +297,18 @@ export class ShardHarness {
     }
   }
 
-  #placeCommand({ key, hash, lines = [[1, 1]], otherShards }: PlaceOptions): PlaceCommand {
+  #placeCommand(options: PlaceOptions): PlaceCommand {
+    const { key, hash, lines = [[1, 1]], otherShards, by = 'customer', cart } = options;
+    const boundKey = cart?.key === undefined ? null : { id: cart.key, requestHash: 'checkout' };
     return {
-      ...this.#base(key, hash),
+      ...this.#base(cart === undefined ? key : `order of ${cart.id}`, hash),
       kind: 'place',
-      userId: 'customer' as UserId,
+      userId: by as UserId,
       otherShards: otherShards ?? null,
       lines: lines.map(([n, quantity]) => ({ productId: productId(n), quantity })),
       reference: null,
       metadata: null,
+      cart: cart ? { id: cart.id as CartId, version: cart.version, key: boundKey } : null,
     };
   }
 

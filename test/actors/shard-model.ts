@@ -210,6 +210,7 @@ export class World {
         otherShards: null,
         reference: null,
         metadata: null,
+        cart: null,
       };
     }
     const { product, delta } = request;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Expiry } from '../../src/actors/expiry.ts';
 import type { ExpiringOrder } from '../../src/domain/batch.ts';
-import type { OrderId } from '../../src/domain/ids.ts';
+import type { OrderId, PaymentId, UserId } from '../../src/domain/ids.ts';
 import { productId, ShardHarness, START_MS } from './shard-harness.ts';
 
 const HOLD_MS = 900_000;
@@ -19,7 +19,7 @@ describe('a cancelled order', () => {
     const cancel = shard.cancel('order');
     expect(shard.batches[1]?.statusChanges).toMatchObject([{ orderId: 'order', to: 'CANCELLED' }]);
     expect(shard.answer(shard.place())).toMatchObject({ type: 'refused' });
-    const freed = [{ productId: productId(1), units: 10, stockVersion: 9 }];
+    const freed = [{ productId: productId(1), units: 10, stockVersion: 9, customers: [] }];
     shard.commit(2, { freed });
     expect(shard.answer(cancel)).toMatchObject({ type: 'status-changed', replayed: false });
     expect(shard.answer(shard.place())).toBeUndefined();
@@ -89,6 +89,78 @@ describe('a cancelled order', () => {
     shard.proving = false;
     shard.now += 1001;
     expect(shard.answer(shard.cancel('order'))).toMatchObject({ code: 'database-unavailable' });
+  });
+});
+
+describe('a change under a key that was used for the change of another order', () => {
+  it('is not answered with what became of that one (I3, I8)', () => {
+    const shard = new ShardHarness();
+    const [first, other] = ['a', 'b'].map((order) => shard.cancel(order, { key: 'k' }));
+    shard.commit(1, { unchanged: { a: 'CANCELLED' } });
+    expect(shard.types([first ?? 0, other ?? 0])).toEqual(['status-kept', undefined]);
+    expect(shard.batches[1]?.statusChanges).toMatchObject([{ orderId: 'b', to: 'CANCELLED' }]);
+    shard.commit(2, { unchanged: { b: 'COMPLETED' } });
+    expect(shard.answer(other ?? 0)).toMatchObject({ type: 'status-kept', status: 'COMPLETED' });
+  });
+});
+
+describe('a payment', () => {
+  const PAID = {
+    from: ['WAITING_PAYMENT'],
+    to: 'PAID',
+    detail: { kind: 'payment', paymentId: 'p' as PaymentId },
+  } as const;
+
+  it('names itself for the merge, which knows whether it is pending (I6)', () => {
+    const shard = new ShardHarness();
+    const n = shard.changeStatus('order', PAID);
+    expect(shard.batches[0]?.statusChanges).toMatchObject([PAID]);
+    shard.commit(1);
+    expect(shard.answer(n)).toMatchObject({ type: 'status-changed' });
+  });
+
+  it('that is over pays nothing, also while the order waits for another one', () => {
+    const shard = new ShardHarness();
+    const n = shard.changeStatus('order', PAID);
+    shard.commit(1, { unchanged: { order: 'WAITING_PAYMENT' } });
+    expect(shard.answer(n)).toMatchObject({ type: 'status-kept', status: 'WAITING_PAYMENT' });
+  });
+
+  it('that races the expiry of its order waits for it, and is told who won (I8)', () => {
+    const shard = new ShardHarness({ expiring: [expiring('order', START_MS)] });
+    shard.pass(0);
+    const n = shard.changeStatus('order', PAID);
+    expect(shard.batches).toHaveLength(1);
+    shard.commit(1);
+    expect(shard.batches).toHaveLength(1);
+    expect(shard.answer(n)).toMatchObject({ type: 'status-kept', status: 'EXPIRED' });
+  });
+});
+
+describe('a shipment', () => {
+  const SHIPPED = {
+    from: ['PAID'],
+    to: 'SHIPPING',
+    detail: { kind: 'shipment', merchantId: 'm' as UserId, tracking: null },
+  } as const;
+
+  it.each([
+    ['of the last lines', {}, 'status-changed'],
+    ['of some of the lines', { unchanged: { order: 'PAID' } }, 'status-changed'],
+    ['of an order that cannot be shipped', { unchanged: { order: 'CANCELLED' } }, 'status-kept'],
+  ] as const)('%s is answered by what took place', (_, report, type) => {
+    const shard = new ShardHarness();
+    const n = shard.changeStatus('order', SHIPPED);
+    shard.commit(1, report);
+    expect(shard.answer(n)).toMatchObject({ type });
+  });
+
+  it('lets that of another merchant follow, which waited for it', () => {
+    const shard = new ShardHarness();
+    const both = [1, 2].map(() => shard.changeStatus('order', SHIPPED));
+    shard.commit(1, { unchanged: { order: 'PAID' } });
+    shard.commit(2);
+    expect(shard.types(both)).toEqual(['status-changed', 'status-changed']);
   });
 });
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createAccountStore, setRole } from '../../src/db/account-store.ts';
+import { createAccountStore, grantRole } from '../../src/db/account-store.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { parseUserId } from '../../src/domain/ids.ts';
 import type { Accounts } from '../../src/domain/ports.ts';
@@ -89,9 +89,26 @@ describe('findCredentials and findUser', () => {
 });
 
 describe('setRole', () => {
+  test('changes the role of that user alone', async () => {
+    const user = await registerAnn();
+    await accounts.register({ ...ANN, username: 'bob', email: 'bob@shop.test' });
+    const merchant = { ...user, role: 'merchant' };
+    expect(await accounts.setRole(user.id, 'merchant')).toEqual(merchant);
+    expect(await accounts.findUser(user.id)).toEqual(merchant);
+    const roles = await database.query('SELECT role FROM users ORDER BY username');
+    expect(roles).toEqual([{ role: 'merchant' }, { role: 'customer' }]);
+  });
+
+  test('answers undefined for nobody', async () => {
+    const nobody = parseUserId('99999999-0000-4000-8000-000000000000');
+    expect(nobody && (await accounts.setRole(nobody, 'admin'))).toBeUndefined();
+  });
+});
+
+describe('grantRole', () => {
   test('changes the role of the one user with this email', async () => {
     const user = await registerAnn();
-    expect(await setRole(pool, { email: 'ann@SHOP.test', role: 'admin' })).toEqual({
+    expect(await grantRole(pool, { email: 'ann@SHOP.test', role: 'admin' })).toEqual({
       ...user,
       role: 'admin',
     });
@@ -99,6 +116,6 @@ describe('setRole', () => {
   });
 
   test('answers undefined for nobody', async () => {
-    expect(await setRole(pool, { email: 'nobody@shop.test', role: 'admin' })).toBeUndefined();
+    expect(await grantRole(pool, { email: 'nobody@shop.test', role: 'admin' })).toBeUndefined();
   });
 });

@@ -1,9 +1,10 @@
 /** Violations to plant into the history of audit-history.ts, and the rules that must report them. */
-import { KEYS, orderId, PRODUCTS } from './audit-history.ts';
+import { KEYS } from './audit-history.ts';
+import { orderId, PRODUCTS } from './audit-history-rows.ts';
 
-const UNKNOWN = '99999999-0000-4000-8000-0000000000ff';
+export const UNKNOWN = '99999999-0000-4000-8000-0000000000ff';
 
-interface Plant {
+export interface Plant {
   readonly what: string;
   readonly sql: string;
   /** Exactly these rules report it. */
@@ -30,7 +31,7 @@ const STOCK_PLANTS: readonly Plant[] = [
           UPDATE stock_ledger SET delta = -6, stock_after = -1
            WHERE product_id = '${a}' AND ${batch(2, 5)};
           UPDATE products SET stock = -1 WHERE id = '${a}'`,
-    rules: ['no-oversell', 'stock-not-negative', 'stock-check'],
+    rules: ['no-oversell', 'stock-not-negative', 'stock-check', 'outbox-stock'],
   },
   {
     what: 'a unit that vanished from stock',
@@ -41,20 +42,21 @@ const STOCK_PLANTS: readonly Plant[] = [
     what: 'an expired order whose units did not come back',
     sql: `UPDATE orders SET status = 'EXPIRED' WHERE id = '${orderId(1)}';
           INSERT INTO order_events VALUES ('${orderId(1)}', 'EXPIRED', NULL, NULL, now(), 2, 6)`,
-    rules: ['conservation', 'ledger-freed'],
+    rules: ['conservation', 'ledger-freed', 'freed-once', 'outbox-changes'],
   },
   {
     what: 'units that came back of an order that is live',
     sql: `UPDATE orders SET status = 'PAID' WHERE id = '${orderId(4)}';
           UPDATE order_events SET status = 'PAID' WHERE ${inOrder(4)}`,
-    rules: ['conservation', 'ledger-freed'],
+    rules: ['conservation', 'ledger-freed', 'freed-once', 'payment-kept'],
   },
   {
     what: 'units that came back twice',
-    sql: `UPDATE stock_ledger SET delta = 6, stock_after = stock_after + 3
-           WHERE product_id = '${b}' AND kind = 'freed';
+    sql: `UPDATE stock_ledger SET delta = 6 WHERE product_id = '${b}' AND kind = 'freed';
+          UPDATE stock_ledger SET stock_after = stock_after + 3
+           WHERE product_id = '${b}' AND stock_version >= 6;
           UPDATE products SET stock = stock + 3 WHERE id = '${b}'`,
-    rules: ['conservation', 'ledger-freed'],
+    rules: ['conservation', 'ledger-freed', 'freed-once'],
   },
   {
     what: 'freed units that the ledger books in another batch than the status',
@@ -75,7 +77,7 @@ const STOCK_PLANTS: readonly Plant[] = [
   {
     what: 'a second opening',
     sql: `UPDATE stock_ledger SET kind = 'opening' WHERE product_id = '${c}' AND kind = 'change'`,
-    rules: ['ledger-chain', 'keyed-effect'],
+    rules: ['ledger-chain', 'keyed-effect', 'outbox-stock'],
   },
   {
     what: 'a product whose version is ahead of its ledger',
@@ -86,7 +88,15 @@ const STOCK_PLANTS: readonly Plant[] = [
     what: 'a product without a ledger',
     sql: `DELETE FROM stock_ledger WHERE product_id = '${c}';
           DELETE FROM keyed_effects`,
-    rules: ['no-oversell', 'conservation', 'ledger-end', 'ledger-sales', 'ledger-freed'],
+    rules: [
+      'no-oversell',
+      'conservation',
+      'ledger-end',
+      'ledger-sales',
+      'ledger-freed',
+      'freed-once',
+      'outbox-stock',
+    ],
   },
   {
     what: 'a unit that the ledger books in another batch than the order',
@@ -141,7 +151,7 @@ const ORDER_PLANTS: readonly Plant[] = [
   {
     what: 'an order that was lost while its lines stayed',
     sql: `DELETE FROM orders WHERE id = '${orderId(1)}'`,
-    rules: ['conservation', 'ledger-sales', 'line-order'],
+    rules: ['conservation', 'ledger-sales', 'line-order', 'outbox-orders'],
   },
   {
     what: 'a line of a product that does not exist',
@@ -159,6 +169,7 @@ const ORDER_PLANTS: readonly Plant[] = [
       'order-once',
       'batch-orders',
       'unique-index',
+      'outbox-orders',
     ],
   },
   {
@@ -168,7 +179,14 @@ const ORDER_PLANTS: readonly Plant[] = [
                  expires_at FROM orders WHERE id = '${orderId(1)}';
           INSERT INTO order_items SELECT '${UNKNOWN}', product_id, quantity, unit_price, sequence,
                  name FROM order_items WHERE ${inOrder(1)}`,
-    rules: ['no-oversell', 'conservation', 'ledger-sales', 'sequence-once', 'batch-orders'],
+    rules: [
+      'no-oversell',
+      'conservation',
+      'ledger-sales',
+      'sequence-once',
+      'batch-orders',
+      'outbox-orders',
+    ],
   },
   {
     what: 'a line stored twice',
@@ -218,12 +236,12 @@ const ORDER_PLANTS: readonly Plant[] = [
   {
     what: 'an order of a batch that never committed',
     sql: `DELETE FROM commit_batches WHERE owner_id = 2 AND no = 5`,
-    rules: ['ledger-batch', 'order-batch'],
+    rules: ['ledger-batch', 'order-batch', 'outbox-orders', 'outbox-stock'],
   },
   {
     what: 'an order of a batch that was proven aborted',
     sql: `UPDATE commit_batches SET aborted = true WHERE owner_id = 2 AND no = 5`,
-    rules: ['ledger-batch', 'order-batch'],
+    rules: ['ledger-batch', 'order-batch', 'outbox-batch'],
   },
   {
     what: 'a batch that stored more orders than were sent with it',
@@ -236,33 +254,33 @@ const STATUS_PLANTS: readonly Plant[] = [
   {
     what: 'a status reached by an order that does not exist',
     sql: `INSERT INTO order_events VALUES ('${UNKNOWN}', 'PAID', NULL, NULL, now(), 2, 7)`,
-    rules: ['event-order'],
+    rules: ['event-order', 'outbox-changes'],
   },
   {
     what: 'a status reached twice, behind a missing primary key',
     sql: `ALTER TABLE order_events DROP CONSTRAINT order_events_pkey;
           INSERT INTO order_events SELECT * FROM order_events WHERE ${inOrder(3)}`,
-    rules: ['event-once', 'unique-index'],
+    rules: ['event-once', 'unique-index', 'outbox-changes'],
   },
   {
     what: 'a status reached with a batch that was proven aborted',
     sql: `UPDATE commit_batches SET aborted = true WHERE owner_id = 2 AND no = 10`,
-    rules: ['event-batch'],
+    rules: ['event-batch', 'outbox-batch'],
   },
   {
     what: 'a status reached with a batch that never committed',
     sql: `UPDATE order_events SET batch_no = 1000 WHERE ${inOrder(3)} AND status = 'SHIPPING'`,
-    rules: ['event-batch'],
+    rules: ['event-batch', 'outbox-changes'],
   },
   {
     what: 'an order with a status that it never reached',
     sql: `UPDATE orders SET status = 'PAID' WHERE id = '${orderId(1)}'`,
-    rules: ['status-reached'],
+    rules: ['status-reached', 'payment-kept'],
   },
   {
     what: 'an order that reached a status and does not have it',
     sql: `UPDATE orders SET status = 'WAITING_PAYMENT' WHERE id = '${orderId(3)}'`,
-    rules: ['status-reached'],
+    rules: ['status-reached', 'payment-kept'],
   },
   {
     what: 'an order that expired and was cancelled',
@@ -272,7 +290,7 @@ const STATUS_PLANTS: readonly Plant[] = [
   {
     what: 'an order that was shipped and never paid',
     sql: `DELETE FROM order_events WHERE ${inOrder(3)} AND status = 'PAID'`,
-    rules: ['status-path'],
+    rules: ['status-path', 'line-shipped', 'outbox-changes'],
   },
   {
     what: 'a key bound to a cancellation of another order',
@@ -374,7 +392,7 @@ const OWNERSHIP_PLANTS: readonly Plant[] = [
   },
 ];
 
-export const PLANTS: readonly Plant[] = [
+export const ENGINE_PLANTS: readonly Plant[] = [
   ...STOCK_PLANTS,
   ...ORDER_PLANTS,
   ...STATUS_PLANTS,

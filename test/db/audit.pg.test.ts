@@ -6,10 +6,13 @@ import { connectClient } from '../../src/db/client.ts';
 import { applySchema } from '../../src/db/schema.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
-import { insertHistory, PRODUCTS } from './audit-history.ts';
-import { PLANTS } from './audit-plants.ts';
+import { insertHistory } from './audit-history.ts';
+import { PRODUCTS } from './audit-history-rows.ts';
+import { ENGINE_PLANTS } from './audit-plants.ts';
+import { SHOP_PLANTS } from './audit-shop-plants.ts';
 
 const { b } = PRODUCTS;
+const PLANTS = [...ENGINE_PLANTS, ...SHOP_PLANTS];
 
 let database: TestDatabase;
 
@@ -56,7 +59,7 @@ describe('the audit of an honest history', () => {
     await insertHistory(database);
     const report = await audit();
     expect(brokenRules(report)).toEqual([]);
-    expect(report).toMatchObject({ violations: 0, orders: 7, lines: 10, products: 3 });
+    expect(report).toMatchObject({ violations: 0, orders: 8, lines: 12, products: 3 });
     expect(report.rules.map(({ rule }) => rule)).toEqual(AUDIT_RULES);
   });
 
@@ -90,10 +93,10 @@ describe('the audit of a planted violation', () => {
     await database.query(`UPDATE products SET stock = stock - 1 WHERE id = '${b}'`);
     const report = await audit();
     expect(shown(report, 'conservation')).toEqual([
-      { product_id: b, stocked: 18, stock: 15, live: 2 },
+      { product_id: b, stocked: 18, stock: 14, live: 3 },
     ]);
     expect(shown(report, 'ledger-end')).toEqual([
-      { product_id: b, stock_version: 6, stock: 15, ledger_version: 6, ledger_stock: 16 },
+      { product_id: b, stock_version: 7, stock: 14, ledger_version: 7, ledger_stock: 15 },
     ]);
   });
 

@@ -8,8 +8,13 @@ import { takeOver } from '../../src/db/ownership.ts';
 import type { Takeover } from '../../src/db/ownership.ts';
 import { parseOrderId, parseProductId, parseUserId, partitionOf } from '../../src/domain/ids.ts';
 import type { OrderId, OwnerId, ProductId, UserId } from '../../src/domain/ids.ts';
-import type { OrderStatus } from '../../src/domain/order.ts';
-import type { ChangeStockCommand } from '../../src/domain/wire.ts';
+import type { OrderStatus, StatusDetail } from '../../src/domain/order.ts';
+import type { ProductChanges } from '../../src/domain/product.ts';
+import type {
+  ChangeStockCommand,
+  EditProductCommand,
+  PlaceCommand,
+} from '../../src/domain/wire.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { MERCHANT_ID } from '../support/shop.ts';
 
@@ -31,7 +36,7 @@ export function newOrderId(): OrderId {
   return found(parseOrderId(randomUUID()));
 }
 
-function userOf(id: string): UserId {
+export function userOf(id: string): UserId {
   return found(parseUserId(id));
 }
 
@@ -50,6 +55,8 @@ interface OrderOptions {
   readonly metadata?: Readonly<Record<string, string>> | null;
   /** Milliseconds since the epoch. */
   readonly createdAt?: number;
+  readonly userId?: UserId;
+  readonly cart?: PlaceCommand['cart'];
 }
 
 interface ChangeOptions {
@@ -68,8 +75,16 @@ interface StatusOptions {
   readonly reason?: string | null;
   readonly author?: string | null;
   readonly at?: number;
+  readonly detail?: StatusDetail;
   /** Id of the effect; null = without a key. */
   readonly key?: string | null;
+}
+
+interface EditOptions {
+  readonly productId: string;
+  readonly changes: ProductChanges;
+  readonly reason?: string | null;
+  readonly at?: number;
 }
 
 /** Names batches of one owner and numbers the lines of its products. */
@@ -104,14 +119,17 @@ export class BatchBuilder {
         keyed: true,
         receivedAt: createdAt,
         traceparent: null,
-        userId: userOf(randomUUID()),
+        userId: options.userId ?? userOf(randomUUID()),
         lines,
         otherShards: null,
         reference,
         metadata: metadata === null ? null : JSON.stringify(metadata),
+        cart: options.cart ?? null,
       },
       homePartition: found(homePartition),
       total: lines.reduce((sum, { quantity }) => sum + quantity * UNIT_PRICE, 0),
+      // The merge looks for itself; what a shard says only spares it the look.
+      limited: true,
       order: { currency: 'USD', createdAt, expiresAt: createdAt + HOLD_TTL_MS, lines: accepted },
     };
   }
@@ -139,6 +157,7 @@ export class BatchBuilder {
       orderId: options.orderId,
       from: options.from ?? ['WAITING_PAYMENT'],
       to: options.to,
+      detail: options.detail ?? null,
       reason: options.reason ?? null,
       author: author === null ? null : userOf(author),
       at: options.at ?? Date.now(),
@@ -146,8 +165,25 @@ export class BatchBuilder {
     };
   }
 
+  edit(options: EditOptions): EditProductCommand {
+    return {
+      kind: 'edit-product',
+      n: 0,
+      id: randomUUID(),
+      requestHash: randomHash(),
+      keyed: false,
+      receivedAt: options.at ?? Date.now(),
+      traceparent: null,
+      productId: productOf(options.productId),
+      ifVersion: null,
+      changes: options.changes,
+      reason: options.reason ?? null,
+      author: userOf(MERCHANT_ID),
+    };
+  }
+
   batch(
-    content: Partial<Pick<Batch, 'orders' | 'stockChanges' | 'statusChanges' | 'owners'>>,
+    content: Partial<Pick<Batch, 'orders' | 'stockChanges' | 'statusChanges' | 'edits' | 'owners'>>,
   ): Batch {
     this.#lastNo += 1;
     const { ownerId } = this;
@@ -158,6 +194,7 @@ export class BatchBuilder {
       orders: [],
       stockChanges: [],
       statusChanges: [],
+      edits: [],
       ...content,
     };
   }

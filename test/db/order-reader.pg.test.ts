@@ -10,6 +10,8 @@ import type { TestDatabase } from '../support/database.ts';
 const PRODUCT_A = 'a0000000-0000-4000-8000-000000000001';
 const PRODUCT_B = 'b0000000-0000-4000-8000-000000000002';
 
+const UNSHIPPED = { shippedAt: null, tracking: null };
+
 let database: TestDatabase;
 let pool: ReturnType<typeof createPool>;
 let orders: OrderReader;
@@ -77,13 +79,21 @@ describe('findOrder', () => {
       userId: userId(1),
       status: 'WAITING_PAYMENT',
       items: [
-        { productId: PRODUCT_A, name: 'A', quantity: 2, unitPrice: 2000, sequence: 1 },
-        { productId: PRODUCT_B, name: 'B', quantity: 1, unitPrice: 250, sequence: 8 },
+        {
+          productId: PRODUCT_A,
+          name: 'A',
+          quantity: 2,
+          unitPrice: 2000,
+          sequence: 1,
+          ...UNSHIPPED,
+        },
+        { productId: PRODUCT_B, name: 'B', quantity: 1, unitPrice: 250, sequence: 8, ...UNSHIPPED },
       ],
       currency: 'USD',
       total: 4250,
       reference: 'ref',
       metadata: { k: 'v' },
+      payments: [],
       createdAt: Date.UTC(2026, 0, 1, 0, 0, 0, 1),
       expiresAt: Date.UTC(2026, 0, 1, 0, 15),
     });
@@ -91,6 +101,45 @@ describe('findOrder', () => {
 
   test('answers undefined for an id that no committed order has', async () => {
     expect(await orders.findOrder(orderId(404))).toBeUndefined();
+  });
+
+  test('answers its payments, oldest first, and what is shipped of it', async () => {
+    await database.query(
+      /* sql */ `
+      INSERT INTO payments (id, order_id, attempt, status, scenario, delay_ms, created_at, updated_at)
+      SELECT ('50000000-0000-4000-8000-00000000000' || n)::uuid, $1, n,
+             CASE n WHEN 1 THEN 'FAILED' ELSE 'SUCCEEDED' END::payment_status, 'success', 0,
+             timestamptz '2026-01-01T00:01:00.0019Z' + n * interval '1 s', now()
+        FROM generate_series(2, 1, -1) AS n`,
+      [orderId(2)],
+    );
+    await database.query(
+      /* sql */ `
+      UPDATE order_items SET shipped_at = timestamptz '2026-01-02T00:00:00.0129Z', tracking = 'T-1'
+       WHERE order_id = $1 AND product_id = '${PRODUCT_B}'`,
+      [orderId(2)],
+    );
+    const at = Date.UTC(2026, 0, 1, 0, 1, 0, 1);
+    expect(await orders.findOrder(orderId(2))).toMatchObject({
+      items: [
+        { productId: PRODUCT_A, ...UNSHIPPED },
+        { productId: PRODUCT_B, shippedAt: Date.UTC(2026, 0, 2, 0, 0, 0, 12), tracking: 'T-1' },
+      ],
+      payments: [
+        {
+          id: '50000000-0000-4000-8000-000000000001',
+          status: 'FAILED',
+          attempt: 1,
+          createdAt: at + 1000,
+        },
+        {
+          id: '50000000-0000-4000-8000-000000000002',
+          status: 'SUCCEEDED',
+          attempt: 2,
+          createdAt: at + 2000,
+        },
+      ],
+    });
   });
 });
 
@@ -104,11 +153,67 @@ describe('listEvents', () => {
              ($1, 'PAID', 'a\treason', $2, timestamptz '2026-01-01T00:01:00Z', 1, 3)`,
       [orderId(3), userId(9)],
     );
+    const customer = { role: 'customer', userId: userId(1) };
     expect(await orders.listEvents(orderId(3))).toEqual([
-      { status: 'WAITING_PAYMENT', reason: null, createdAt: Date.UTC(2026, 0, 1, 0, 0, 0, 3) },
-      { status: 'PAID', reason: 'a\treason', createdAt: Date.UTC(2026, 0, 1, 0, 1) },
-      { status: 'SHIPPING', reason: null, createdAt: Date.UTC(2025, 11, 31, 0, 0, 0, 1) },
+      {
+        status: 'WAITING_PAYMENT',
+        from: null,
+        author: customer,
+        reason: null,
+        createdAt: Date.UTC(2026, 0, 1, 0, 0, 0, 3),
+      },
+      {
+        status: 'PAID',
+        from: 'WAITING_PAYMENT',
+        author: { role: 'admin', userId: userId(9) },
+        reason: 'a\treason',
+        createdAt: Date.UTC(2026, 0, 1, 0, 1),
+      },
+      {
+        status: 'SHIPPING',
+        from: 'PAID',
+        author: { role: 'system', userId: null },
+        reason: null,
+        createdAt: Date.UTC(2025, 11, 31, 0, 0, 0, 1),
+      },
     ]);
+  });
+
+  test('tells in which part its author changed it, as far as that can be told', async () => {
+    const merchant = userId(8);
+    await database.query(
+      /* sql */ `
+      INSERT INTO users (id, username, email, password_hash, role, created_at)
+      VALUES ($1, 'm', 'm@test', '', 'merchant', now())`,
+      [merchant],
+    );
+    await database.query(
+      /* sql */ `
+      INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status,
+                            stock, stock_version, sequence, version, created_at, updated_at)
+      VALUES ('${PRODUCT_A}', $1, 'A', '', 1, 'USD', 'active', 0, 1, 0, 1, now(), now())`,
+      [merchant],
+    );
+    const authorsOf = async (...events: readonly [status: string, author: UserId | null][]) => {
+      await database.query('DELETE FROM order_events WHERE order_id = $1', [orderId(4)]);
+      for (const [status, author] of events) {
+        await database.query(
+          /* sql */ `
+          INSERT INTO order_events (order_id, status, author, created_at, owner_id, batch_no)
+          VALUES ($1, $2, $3, now(), 1, 1)`,
+          [orderId(4), status, author],
+        );
+      }
+      const told = await orders.listEvents(orderId(4));
+      return told.slice(1).map(({ author }) => author.role);
+    };
+    expect(await authorsOf(['EXPIRED', null])).toEqual(['system']);
+    expect(await authorsOf(['CANCELLED', userId(1)])).toEqual(['customer']);
+    expect(await authorsOf(['CANCELLED', userId(9)])).toEqual(['admin']);
+    expect(
+      await authorsOf(['PAID', null], ['SHIPPING', merchant], ['COMPLETED', userId(9)]),
+    ).toEqual(['system', 'merchant', 'admin']);
+    await database.query('DELETE FROM order_events WHERE order_id = $1', [orderId(4)]);
   });
 
   test('has the placing alone of an order that is as it was placed', async () => {

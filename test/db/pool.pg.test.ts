@@ -120,6 +120,19 @@ describe('failures are bounded and say what can be done (I9)', () => {
     });
     await database.query('SELECT pg_terminate_backend($1)', [row?.pid]);
     await vi.waitUntil(() => onError.mock.calls.length > 0);
+    // Whole, it would show the key that cancels queries of this connection.
+    expect(onError.mock.calls[0]?.[0]).not.toHaveProperty('client');
+    await expect(queryRows(pool, { text: 'SELECT 1 AS n' })).resolves.toEqual([{ n: 1 }]);
+  });
+
+  test('a connection lost between two statements of its user ends nothing but their work', async () => {
+    const client = await pool.connect();
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    const ended = new Promise<void>((resolve) => client.once('end', resolve));
+    await database.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]);
+    await ended;
+    await expect(client.query('SELECT 1')).rejects.toThrow(/not queryable/);
+    client.release(true);
     await expect(queryRows(pool, { text: 'SELECT 1 AS n' })).resolves.toEqual([{ n: 1 }]);
   });
 

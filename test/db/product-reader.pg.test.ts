@@ -79,7 +79,9 @@ async function names(filter: Partial<ProductFilter>): Promise<readonly string[]>
 describe('findProduct', () => {
   test('answers the committed product, whatever its status', async () => {
     await insert(1, { status: 'draft', at: '2026-01-02T03:04:05.678Z' });
-    await database.query(`UPDATE products SET sale_starts_at = '2026-02-01T00:00:00.001+02:00'`);
+    await database.query(
+      `UPDATE products SET sale_starts_at = '2026-02-01T00:00:00.001+02:00', per_customer_limit = 3`,
+    );
     expect(await products.findProduct(productId(1))).toEqual({
       id: productId(1),
       merchantId: merchantId(1),
@@ -87,6 +89,7 @@ describe('findProduct', () => {
       description: 'about it',
       price: { amount: 1999, currency: 'EUR' },
       available: 7,
+      perCustomerLimit: 3,
       saleStartsAt: Date.UTC(2026, 0, 31, 22, 0, 0, 1),
       saleEndsAt: null,
       status: 'draft',

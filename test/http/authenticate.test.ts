@@ -12,10 +12,11 @@ describe('a route that needs an identity', () => {
     ['GET', '/orders/not-an-id'],
     ['GET', '/users/me'],
     ['GET', '/users/not-an-id'],
+    ['PUT', '/users/not-an-id/role'],
     ['POST', '/products/not-an-id/stock'],
   ] as const)('%s %s is 401 before anything else is looked at', async (method, url) => {
     const app = new TestApp();
-    const payload = method === 'POST' ? { payload: { nonsense: true } } : {};
+    const payload = method !== 'GET' ? { payload: { nonsense: true } } : {};
     expectProblem(await app.send({ method, url, ...payload }), 'unauthenticated');
     expectProblem(await app.send({ method, url, headers: BAD, ...payload }), 'unauthenticated');
   });

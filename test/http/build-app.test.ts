@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 
 import { expectInvalid, expectProblem } from './expect-problem.ts';
-import { productId, SECRET, TestApp } from './fake-ports.ts';
+import { productId, TestApp } from './fake-ports.ts';
 
 describe('X-Request-Id', () => {
   test.each(['a', '~'.repeat(128), '!"#$%'])('%j is taken and sent back', async (id) => {
@@ -181,13 +181,7 @@ describe('on a socket', () => {
     ['stops half-way through its headers', 'GET / HTTP/1.1\r\nhost'],
     ['stops half-way through its body', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n1'],
   ])('a client that %s holds a clean stop up for a bounded time (I9)', async (_name, bytes) => {
-    const settings = {
-      jwtSecret: SECRET,
-      jwtTtlSeconds: 60,
-      requestTimeoutMs: 100,
-      trustProxy: false,
-    };
-    const fake = new TestApp({ settings });
+    const fake = new TestApp({}, { requestTimeoutMs: 100 });
     const { port, close } = await listening(fake);
     const app = await fake.app;
     const connected = once(app.server, 'connection');

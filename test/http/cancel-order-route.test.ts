@@ -9,7 +9,9 @@ import {
   CUSTOMER,
   makeOrder,
   MERCHANT,
+  NOW,
   orderId,
+  paymentId,
   productId,
   STRANGER,
   TestApp,
@@ -27,6 +29,8 @@ function setUp() {
     name: `Product ${n}`,
     unitPrice: 1999,
     sequence: n,
+    shippedAt: null,
+    tracking: null,
   }));
   app.orders.rows.push(makeOrder(1, { items }), makeOrder(4, { userId: STRANGER }));
   return { app, admin: app.bearer(ADMIN, 'admin') };
@@ -72,23 +76,41 @@ describe('who may cancel', () => {
 });
 
 describe('a cancelled order', () => {
-  test('is answered as it now is', async () => {
+  test('is answered as it now is, with what its payments came to', async () => {
     const { app } = setUp();
+    app.gateway.onStatusChange = () => {
+      const payments = [
+        { id: paymentId(1), status: 'SUCCEEDED' as const, attempt: 1, createdAt: NOW },
+      ];
+      app.orders.change(1, { status: 'CANCELLED', payments });
+    };
     const before = await app.get(`/orders/${orderId(1)}`, app.customer);
     const response = await app.post(URL, {}, app.customer);
     expect(response.statusCode).toBe(200);
-    expect(response.json()).toStrictEqual({ ...before.json<object>(), status: 'CANCELLED' });
+    expect(response.json()).toStrictEqual({
+      ...before.json<object>(),
+      status: 'CANCELLED',
+      payments: [
+        {
+          id: paymentId(1),
+          status: 'SUCCEEDED',
+          attempt: 1,
+          created_at: '2030-01-02T03:04:05.678Z',
+        },
+      ],
+    });
     expect(response.headers).not.toHaveProperty('idempotency-replayed');
   });
 
-  test('is answered even if it cannot be read any more (I8)', async () => {
+  test('is never answered as if nothing had happened when it cannot be read (I8)', async () => {
     const { app } = setUp();
-    const findOrder = app.orders.findOrder.bind(app.orders);
-    app.orders.findOrder = async (id) => {
-      if (app.gateway.statusChanges.length > 0) throw new AppError('database-unavailable');
-      return findOrder(id);
+    app.gateway.onStatusChange = () => {
+      app.orders.findOrder = async () => {
+        throw new AppError('database-unavailable');
+      };
     };
-    expect((await app.post(URL, {}, app.customer)).statusCode).toBe(200);
+    const response = await app.post(URL, {}, app.customer);
+    expect(expectProblem(response, 'outcome-unknown').order_id).toBe(orderId(1));
   });
 
   test('by an earlier request with this key says so (I3)', async () => {
@@ -102,6 +124,7 @@ describe('a cancelled order', () => {
   test('that was one before is a success too', async () => {
     const { app } = setUp();
     app.gateway.statusOutcome = { type: 'not-changeable', status: 'CANCELLED' };
+    app.gateway.onStatusChange = () => app.orders.change(1, { status: 'CANCELLED' });
     const response = await app.post(URL, {}, app.customer);
     expect(response.statusCode).toBe(200);
     expect(response.json()).toMatchObject({ id: orderId(1), status: 'CANCELLED' });
@@ -122,6 +145,7 @@ describe('the gateway', () => {
         productIds: [productId(2), productId(1)],
         from: ['WAITING_PAYMENT'],
         to: 'CANCELLED',
+        detail: null,
         reason: 'too late',
         traceparent: TRACE,
       },

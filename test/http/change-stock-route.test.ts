@@ -46,6 +46,7 @@ test('a change answers the product with the stock of the outcome', async () => {
   const response = await app.post(URL, BODY, { ...merchant, 'idempotency-key': 'k' });
   expect(response.statusCode).toBe(200);
   expect(response.json()).toMatchObject({ id: productId(1), available: 15 });
+  expect(response.headers.etag).toBe('W/"1-15"');
   expect(response.headers).not.toHaveProperty('idempotency-replayed');
   expect(app.gateway.changed).toEqual([
     {

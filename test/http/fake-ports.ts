@@ -4,11 +4,20 @@ import type { FastifyInstance, InjectOptions } from 'fastify';
 import { pino } from 'pino';
 
 import { parseOrderId, parseProductId, parseUserId } from '../../src/domain/ids.ts';
-import type { OrderId, ProductId, UserId } from '../../src/domain/ids.ts';
+import type { OrderId, PaymentId, ProductId, UserId } from '../../src/domain/ids.ts';
+import { merchantViewOf } from '../../src/domain/merchant-order.ts';
+import type { MerchantOrderFilter, MerchantOrders } from '../../src/domain/merchant-order.ts';
+import type { Payments, PayOrder, PayOutcome } from '../../src/domain/payment.ts';
+import type {
+  CreateProduct,
+  CreateProductOutcome,
+  ProductMaker,
+} from '../../src/domain/catalogue.ts';
 import type { Order, OrderEvent } from '../../src/domain/order.ts';
 import type {
   ChangeStatusOutcome,
   ChangeStockOutcome,
+  EditProductOutcome,
   PlaceOrderOutcome,
 } from '../../src/domain/outcome.ts';
 import type {
@@ -18,6 +27,7 @@ import type {
   ChangeStock,
   Credentials,
   Cursor,
+  EditProduct,
   OrderGateway,
   OrderReader,
   Page,
@@ -27,10 +37,12 @@ import type {
 } from '../../src/domain/ports.ts';
 import type { Product } from '../../src/domain/product.ts';
 import type { Role, User } from '../../src/domain/user.ts';
-import type { AppDeps } from '../../src/http/app-deps.ts';
+import type { AppDeps, AppSettings } from '../../src/http/app-deps.ts';
 import { buildApp } from '../../src/http/build-app.ts';
 import { createAccessTokens } from '../../src/http/access-tokens.ts';
 import type { PasswordHashing } from '../../src/http/password-hash.ts';
+import { FakeCarts } from './fake-carts.ts';
+import { FakeTargets, FakeWebhooks } from './fake-webhooks.ts';
 
 export const NOW = Date.parse('2030-01-02T03:04:05.678Z');
 export const SECRET = 'a secret of the tests, at least 32 bytes';
@@ -46,6 +58,7 @@ function known<T>(id: T | undefined): T {
 
 export const userId = (n: number): UserId => known(parseUserId(uuid('001', n)));
 export const productId = (n: number): ProductId => known(parseProductId(uuid('002', n)));
+export const paymentId = (n: number): PaymentId => uuid('004', n) as PaymentId;
 export const orderId = (n: number): OrderId => known(parseOrderId(uuid('003', n)));
 
 export const CUSTOMER = userId(1);
@@ -62,6 +75,7 @@ export function makeProduct(n: number, changes: Partial<Product> = {}): Product 
     description: '',
     price: { amount: 1999, currency: 'USD' },
     available: 10,
+    perCustomerLimit: null,
     saleStartsAt: null,
     saleEndsAt: null,
     status: 'active',
@@ -78,12 +92,21 @@ export function makeOrder(n: number, changes: Partial<Order> = {}): Order {
     userId: CUSTOMER,
     status: 'WAITING_PAYMENT',
     items: [
-      { productId: productId(1), quantity: 2, name: 'Product 1', unitPrice: 1999, sequence: 7 },
+      {
+        productId: productId(1),
+        quantity: 2,
+        name: 'Product 1',
+        unitPrice: 1999,
+        sequence: 7,
+        shippedAt: null,
+        tracking: null,
+      },
     ],
     currency: 'USD',
     total: 3998,
     reference: null,
     metadata: null,
+    payments: [],
     createdAt: NOW + n,
     expiresAt: NOW + n + 900_000,
     ...changes,
@@ -94,10 +117,14 @@ export function makeOrder(n: number, changes: Partial<Order> = {}): Order {
 class FakeGateway implements OrderGateway {
   readonly placed: PlaceOrder[] = [];
   readonly changed: ChangeStock[] = [];
+  readonly edits: EditProduct[] = [];
   readonly statusChanges: ChangeStatus[] = [];
   placeOutcome: PlaceOrderOutcome = { type: 'accepted', replayed: false, order: makeOrder(1) };
   stockOutcome: ChangeStockOutcome = { type: 'changed', replayed: false, available: 15 };
   statusOutcome: ChangeStatusOutcome = { type: 'changed', replayed: false };
+  /** What the change does to the other ports. */
+  onStatusChange: () => void = () => {};
+  editOutcome: (edit: EditProduct) => EditProductOutcome = () => ({ type: 'edited', version: 2 });
   /** An order waits for it. */
   gate: () => Promise<void> = async () => {};
 
@@ -119,8 +146,14 @@ class FakeGateway implements OrderGateway {
     return this.stockOutcome;
   }
 
+  async editProduct(request: EditProduct): Promise<EditProductOutcome> {
+    this.edits.push(request);
+    return this.editOutcome(request);
+  }
+
   async changeStatus(request: ChangeStatus): Promise<ChangeStatusOutcome> {
     this.statusChanges.push(request);
+    this.onStatusChange();
     return this.statusOutcome;
   }
 }
@@ -146,6 +179,13 @@ class FakeOrders implements OrderReader {
   readonly rows: Order[] = [];
   readonly events = new Map<string, readonly OrderEvent[]>();
 
+  /** As if somebody had changed it. */
+  change(n: number, changes: Partial<Order>): void {
+    const at = this.rows.findIndex(({ id }) => id === orderId(n));
+    const row = this.rows[at];
+    if (row !== undefined) this.rows[at] = { ...row, ...changes };
+  }
+
   async findOrder(id: OrderId): Promise<Order | undefined> {
     return this.rows.find((order) => order.id === id);
   }
@@ -164,6 +204,59 @@ class FakeOrders implements OrderReader {
         (filter.status === null || order.status === filter.status),
     );
     return pageOf(own, page);
+  }
+}
+
+/** Over the orders and the catalogue of the app. */
+class FakeMerchantOrders implements MerchantOrders {
+  readonly #orders: readonly Order[];
+  readonly #products: readonly Product[];
+
+  constructor(orders: readonly Order[], products: readonly Product[]) {
+    this.#orders = orders;
+    this.#products = products;
+  }
+
+  async ownProducts(
+    merchantId: UserId,
+    productIds: readonly ProductId[],
+  ): Promise<ReadonlySet<ProductId>> {
+    const own = this.#products.filter((product) => product.merchantId === merchantId);
+    return new Set(own.map(({ id }) => id).filter((id) => productIds.includes(id)));
+  }
+
+  async listOrders(filter: MerchantOrderFilter, page: PageRequest): Promise<Page<Order>> {
+    const ids = this.#products.map(({ id }) => id);
+    const own = await this.ownProducts(filter.merchantId, ids);
+    const shown = this.#orders.filter(
+      ({ status, items }) =>
+        (filter.status === null || status === filter.status) &&
+        items.some(
+          ({ productId: id }) =>
+            own.has(id) && (filter.productId === null || id === filter.productId),
+        ),
+    );
+    return pageOf(
+      shown.map((order) => merchantViewOf(order, own)),
+      page,
+    );
+  }
+}
+
+/** Answers what it is told to, and remembers what it was asked. */
+class FakePayments implements Payments {
+  readonly requests: PayOrder[] = [];
+  outcome: PayOutcome = {
+    type: 'started',
+    payment: { id: paymentId(1), status: 'PENDING', attempt: 1 },
+    replayed: false,
+  };
+  failure: Error | null = null;
+
+  async pay(request: PayOrder): Promise<PayOutcome> {
+    this.requests.push(request);
+    if (this.failure !== null) throw this.failure;
+    return this.outcome;
   }
 }
 
@@ -186,6 +279,16 @@ class FakeCatalogue implements Catalogue {
         (q === null || product.name.toLowerCase().includes(q.toLowerCase())),
     );
     return pageOf(found, page);
+  }
+}
+
+class FakeProducts implements ProductMaker {
+  readonly created: CreateProduct[] = [];
+  outcome: CreateProductOutcome = { type: 'created', product: makeProduct(1), replayed: false };
+
+  async createProduct(request: CreateProduct): Promise<CreateProductOutcome> {
+    this.created.push(request);
+    return this.outcome;
   }
 }
 
@@ -222,6 +325,15 @@ class FakeAccounts implements Accounts {
   async findUser(id: UserId): Promise<User | undefined> {
     return this.rows.find(({ user }) => user.id === id)?.user;
   }
+
+  async setRole(id: UserId, role: Role): Promise<User | undefined> {
+    const at = this.rows.findIndex(({ user }) => user.id === id);
+    const found = this.rows[at];
+    if (found === undefined) return undefined;
+    const user = { ...found.user, role };
+    this.rows[at] = { ...found, user };
+    return user;
+  }
 }
 
 /** Not a hash at all: fast, and it remembers what it checked. */
@@ -246,6 +358,12 @@ export class TestApp {
   readonly gateway = new FakeGateway();
   readonly orders = new FakeOrders();
   readonly catalogue = new FakeCatalogue();
+  readonly merchantOrders = new FakeMerchantOrders(this.orders.rows, this.catalogue.rows);
+  readonly payments = new FakePayments();
+  readonly carts = new FakeCarts(this.catalogue.rows);
+  readonly products = new FakeProducts();
+  readonly webhooks = new FakeWebhooks();
+  readonly webhookTargets = new FakeTargets();
   readonly accounts = new FakeAccounts();
   readonly passwords = new FakePasswords();
   readonly log: LogLine[] = [];
@@ -254,13 +372,20 @@ export class TestApp {
   notReady: string | null = null;
   readonly app: Promise<FastifyInstance>;
 
-  constructor(changes: Partial<AppDeps> = {}) {
-    const { gateway, orders, catalogue, accounts, passwords } = this;
+  constructor(changes: Partial<AppDeps> = {}, settings: Partial<AppSettings> = {}) {
+    const { gateway, orders, catalogue, products, carts, accounts, passwords } = this;
+    const { merchantOrders, payments } = this;
     const write = (line: string): void => void this.log.push(JSON.parse(line));
     this.app = buildApp({
       gateway,
       orders,
+      merchantOrders,
+      payments,
       catalogue,
+      products,
+      carts,
+      webhooks: this.webhooks,
+      webhookTargets: this.webhookTargets,
       accounts,
       passwords,
       readiness: {
@@ -273,6 +398,11 @@ export class TestApp {
         jwtTtlSeconds: 3600,
         requestTimeoutMs: 5000,
         trustProxy: false,
+        shopKey: null,
+        loginAttemptsPerMinute: 10,
+        rateLimitPerMinute: 0,
+        corsOrigins: [],
+        ...settings,
       },
       clock: () => this.now,
       ...changes,

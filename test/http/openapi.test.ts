@@ -86,10 +86,20 @@ describe('/openapi.json', () => {
       expect(statuses.filter((status) => status.startsWith('2'))).toHaveLength(1);
       expect(statuses, name).toEqual(expect.arrayContaining(['500', '503']));
       for (const [status, response] of Object.entries(responses)) {
+        if (status === '204' || status === '304') {
+          expect(response.content, `${name} ${status}`).toBeUndefined();
+          continue;
+        }
         const type = status.startsWith('2') ? 'application/json' : 'application/problem+json';
         expect(response.content?.[type]?.schema, `${name} ${status}`).toBeDefined();
       }
     }
+  });
+
+  test('says of every route that it may be over a limit, but of those that nothing counts', async () => {
+    const operations = operationsOf(await readDocument());
+    const unlimited = operations.filter(([, { responses }]) => responses['429'] === undefined);
+    expect(unlimited.map(([name]) => name)).toEqual(['GET /health/live', 'GET /health/ready']);
   });
 
   test('names the path parameters, the security and the Idempotency-Key', async () => {
@@ -99,7 +109,15 @@ describe('/openapi.json', () => {
       const named = [...name.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       expect(inPath.map((parameter) => parameter.name)).toEqual(named);
     }
-    for (const name of ['POST /orders', 'POST /orders/{id}/cancel', 'POST /products/{id}/stock']) {
+    const keyed = [
+      'POST /orders',
+      'POST /orders/{id}/cancel',
+      'POST /orders/{id}/payment',
+      'POST /orders/{id}/ship',
+      'POST /orders/{id}/complete',
+      'POST /products/{id}/stock',
+    ];
+    for (const name of keyed) {
       const operation = operations.get(name);
       expect(operation?.security).toEqual([{ bearer: [] }]);
       expect(operation?.parameters).toContainEqual(
@@ -119,8 +137,14 @@ test('a body is required unless the route can do without (POST /orders/{id}/canc
     requestBody === undefined ? [] : [{ name, required: requestBody.required }],
   );
   expect(bodies).toContainEqual({ name: 'POST /orders', required: true });
-  expect(bodies.filter(({ required }) => !required)).toEqual([
-    { name: 'POST /orders/{id}/cancel', required: false },
+  const optional = bodies.filter(({ required }) => !required).map(({ name }) => name);
+  expect(optional.toSorted()).toEqual([
+    'POST /carts',
+    'POST /carts/{id}/checkout',
+    'POST /orders/{id}/cancel',
+    'POST /orders/{id}/complete',
+    'POST /orders/{id}/payment',
+    'POST /orders/{id}/ship',
   ]);
 });
 
@@ -147,8 +171,25 @@ describe('the pages', () => {
     for (const code of Object.keys(ERRORS)) expect(page.body).toContain(`id="${code}"`);
   });
 
+  test('tell browsers to guess no type, show them in no frame and tell nobody of them', async () => {
+    const app = new TestApp();
+    for (const url of ['/docs/', '/docs/errors']) {
+      const { headers } = await app.get(url);
+      expect(headers).toMatchObject({
+        'x-content-type-options': 'nosniff',
+        'x-frame-options': 'SAMEORIGIN',
+        'referrer-policy': 'no-referrer',
+        'cross-origin-opener-policy': 'same-origin',
+      });
+      // A browser would ask for TLS of the whole host from then on.
+      expect(headers).not.toHaveProperty('strict-transport-security');
+      expect(headers['content-security-policy']).not.toContain('upgrade-insecure-requests');
+    }
+  });
+
   test('leave the answers of the API without their headers', async () => {
-    const response = await new TestApp().get('/openapi.json');
-    expect(response.headers).not.toHaveProperty('content-security-policy');
+    const { headers } = await new TestApp().get('/openapi.json');
+    expect(headers).not.toHaveProperty('content-security-policy');
+    expect(headers).not.toHaveProperty('x-frame-options');
   });
 });

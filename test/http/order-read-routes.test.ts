@@ -113,8 +113,20 @@ describe('GET /orders/{id}/events', () => {
   function withEvents() {
     const app = setUp();
     app.orders.events.set(orderId(1), [
-      { status: 'WAITING_PAYMENT', reason: null, createdAt: NOW },
-      { status: 'CANCELLED', reason: 'too late', createdAt: NOW + 1 },
+      {
+        status: 'WAITING_PAYMENT',
+        from: null,
+        author: { role: 'customer', userId: CUSTOMER },
+        reason: null,
+        createdAt: NOW,
+      },
+      {
+        status: 'EXPIRED',
+        from: 'WAITING_PAYMENT',
+        author: { role: 'system', userId: null },
+        reason: 'too late',
+        createdAt: NOW + 1,
+      },
     ]);
     return app;
   }
@@ -126,8 +138,22 @@ describe('GET /orders/{id}/events', () => {
       expect(response.statusCode).toBe(200);
       expect(response.json()).toStrictEqual({
         items: [
-          { status: 'WAITING_PAYMENT', reason: null, created_at: '2030-01-02T03:04:05.678Z' },
-          { status: 'CANCELLED', reason: 'too late', created_at: '2030-01-02T03:04:05.679Z' },
+          {
+            status: 'WAITING_PAYMENT',
+            from: null,
+            to: 'WAITING_PAYMENT',
+            author: { role: 'customer', user_id: CUSTOMER },
+            reason: null,
+            created_at: '2030-01-02T03:04:05.678Z',
+          },
+          {
+            status: 'EXPIRED',
+            from: 'WAITING_PAYMENT',
+            to: 'EXPIRED',
+            author: { role: 'system', user_id: null },
+            reason: 'too late',
+            created_at: '2030-01-02T03:04:05.679Z',
+          },
         ],
         next_cursor: null,
       });

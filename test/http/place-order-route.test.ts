@@ -99,6 +99,7 @@ describe('the gateway', () => {
         ],
         reference: 'r',
         metadata: { k: 'v' },
+        cart: null,
         traceparent: TRACE,
       },
     ]);

@@ -16,7 +16,7 @@ import {
 function setUp() {
   const app = new TestApp();
   app.catalogue.rows.push(
-    makeProduct(1, { name: 'Red shoe', saleStartsAt: NOW }),
+    makeProduct(1, { name: 'Red shoe', saleStartsAt: NOW, perCustomerLimit: 2 }),
     makeProduct(2, { name: 'Blue shoe' }),
     makeProduct(3, { status: 'draft' }),
     makeProduct(4, { name: 'Hat', merchantId: OTHER_MERCHANT }),
@@ -46,7 +46,7 @@ describe('GET /products/{id}', () => {
       description: '',
       price: { amount: 1999, currency: 'USD' },
       available: 10,
-      per_customer_limit: null,
+      per_customer_limit: 2,
       sale_starts_at: '2030-01-02T03:04:05.678Z',
       sale_ends_at: null,
       status: 'active',
@@ -77,6 +77,55 @@ describe('GET /products/{id}', () => {
 
   test('refuses an id that is none', async () => {
     expect(expectInvalid(await app.get('/products/7'))).toEqual(['params.id']);
+  });
+});
+
+describe('the ETag of a product', () => {
+  const { app, as } = setUp();
+  const url = `/products/${productId(1)}`;
+  const known = (tag: string) => app.get(url, { 'if-none-match': tag });
+
+  test('is weak, has version and stock, and is for who asked alone', async () => {
+    const { headers } = await app.get(url);
+    expect(headers.etag).toBe('W/"1-10"');
+    expect(headers['cache-control']).toBe('private, no-cache');
+  });
+
+  test.each(['W/"1-10"', '"1-10"', '*', '"else", W/"1-10" , "more"'])(
+    'named by If-None-Match %s is answered with 304 and nothing else',
+    async (tag) => {
+      const response = await known(tag);
+      expect(response.statusCode).toBe(304);
+      expect(response.body).toBe('');
+      expect(response.headers.etag).toBe('W/"1-10"');
+      expect(response.headers['cache-control']).toBe('private, no-cache');
+    },
+  );
+
+  test.each(['W/"1-9"', 'W/"2-10"', '1-10', ''])('is not %s', async (tag) => {
+    const response = await known(tag);
+    expect(response.statusCode).toBe(200);
+    expect(response.json()).toMatchObject({ id: productId(1) });
+  });
+
+  test('changes with the stock and with an edit', async () => {
+    const { app } = setUp();
+    const tagOf = async () => (await app.get(url)).headers.etag;
+    app.catalogue.rows[0] = makeProduct(1, { available: 9 });
+    expect(await tagOf()).toBe('W/"1-9"');
+    app.catalogue.rows[0] = makeProduct(1, { available: 9, version: 2 });
+    expect(await tagOf()).toBe('W/"2-9"');
+  });
+
+  test('tells nobody of a product that they may not see', async () => {
+    const draft = `/products/${productId(3)}`;
+    const any = { 'if-none-match': '*' };
+    const response = await app.get(draft, any);
+    expectProblem(response, 'product-not-found');
+    expect(response.headers).not.toHaveProperty('etag');
+    expect(response.headers['cache-control']).toBe('no-store');
+    const merchant = as({ userId: MERCHANT, role: 'merchant' });
+    expect((await app.get(draft, { ...any, ...merchant })).statusCode).toBe(304);
   });
 });
 

@@ -50,6 +50,7 @@ describe('POST /users/register', () => {
     ['a short password', { ...ANN, password: '123456789' }, ['password']],
     ['a long password', { ...ANN, password: 'x'.repeat(201) }, ['password']],
     ['a role', { ...ANN, role: 'admin' }, ['role']],
+    ['an id', { ...ANN, id: CUSTOMER }, ['id']],
   ])('refuses %s', async (_name, body, paths) => {
     expect(expectInvalid(await untouched.post('/users/register', body))).toEqual(paths);
     expect(untouched.accounts.rows).toEqual([]);
@@ -78,6 +79,15 @@ describe('POST /users/login', () => {
       expectProblem(unknown, 'bad-credentials').detail,
     );
     expect(app.passwords.verified).toEqual(['fake:correct horse', DUMMY_PASSWORD_HASH]);
+  });
+
+  test('checks the password each time, also right after it was the right one', async () => {
+    const { app } = await withAnn();
+    expect((await app.post('/users/login', LOGIN)).statusCode).toBe(200);
+    const wrong = await app.post('/users/login', { ...LOGIN, password: 'wrong' });
+    expectProblem(wrong, 'bad-credentials');
+    expect((await app.post('/users/login', LOGIN)).statusCode).toBe(200);
+    expect(app.passwords.verified).toHaveLength(3);
   });
 
   test('refuses a body that cannot be looked up', async () => {
@@ -124,6 +134,48 @@ test('the widest spelling of an account is read', async () => {
   expect(payload.length).toBeGreaterThan(5_500);
   const login = await app.send({ method: 'POST', url: '/users/login', headers, payload });
   expectProblem(login, 'bad-credentials');
+});
+
+describe('PUT /users/{id}/role', () => {
+  /** Changes a role over HTTP, as whoever the headers say. */
+  const changer =
+    (app: TestApp, headers: Record<string, string>) => (id: string, payload: object) =>
+      app.send({ method: 'PUT', url: `/users/${id}/role`, payload, headers });
+
+  test('lets an admin make a merchant, who is one from the next login on', async () => {
+    const { app, ann } = await withAnn();
+    const change = changer(app, app.bearer(ADMIN, 'admin'));
+    const response = await change(ann, { role: 'merchant' });
+    expect(response.statusCode).toBe(200);
+    expect(response.json()).toMatchObject({ id: ann, role: 'merchant' });
+    const session = (await app.post('/users/login', LOGIN)).json<{ token: string }>();
+    expect(session).toMatchObject({ user: { role: 'merchant' } });
+    const claims = Buffer.from(session.token.split('.')[1] ?? '', 'base64url').toString();
+    expect(JSON.parse(claims)).toMatchObject({ sub: ann, role: 'merchant' });
+    expect(app.log).toContainEqual(
+      expect.objectContaining({ author: ADMIN, user_id: ann, role: 'merchant' }),
+    );
+  });
+
+  test.each(['customer', 'merchant'] as const)('lets no %s change a role', async (role) => {
+    const { app, ann } = await withAnn();
+    const change = changer(app, app.bearer(ann, role));
+    for (const id of [ann, userId(999)]) {
+      expectProblem(await change(id, { role: 'admin' }), 'forbidden');
+    }
+    expect(app.accounts.rows).toMatchObject([{ user: { role: 'customer' } }]);
+  });
+
+  test('refuses what is no role, nobody, and a stranger', async () => {
+    const { app, ann } = await withAnn();
+    const change = changer(app, app.bearer(ADMIN, 'admin'));
+    expect(expectInvalid(await change(ann, { role: 'king' }))).toEqual(['role']);
+    expect(expectInvalid(await change(ann, {}))).toEqual(['role']);
+    expect(expectInvalid(await change(ann, { role: 'admin', id: ann }))).toEqual(['id']);
+    expect(expectInvalid(await change('7', { role: 'admin' }))).toEqual(['params.id']);
+    expectProblem(await change(userId(999), { role: 'admin' }), 'not-found');
+    expectProblem(await changer(app, {})(ann, { role: 'admin' }), 'unauthenticated');
+  });
 });
 
 describe('reading accounts', () => {

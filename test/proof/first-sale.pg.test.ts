@@ -3,20 +3,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { ServerProcess } from '../support/server.ts';
-import { Customer, expectCleanAudit, makeProducts, productIds, restock } from '../support/shop.ts';
-import type { Answered } from '../support/shop.ts';
+import {
+  count,
+  Customer,
+  expectCleanAudit,
+  makeProducts,
+  productIds,
+  restock,
+} from '../support/shop.ts';
 
 let database: TestDatabase;
 let server: ServerProcess;
-
-function count(answers: readonly Answered[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { status, body } of answers) {
-    const kind = status === 201 ? '201' : `${status} ${String(body['code'])}`;
-    counts[kind] = (counts[kind] ?? 0) + 1;
-  }
-  return counts;
-}
 
 async function ownersOfOrders(): Promise<number> {
   const rows = await database.query<{ owners: number }>(

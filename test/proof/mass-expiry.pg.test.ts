@@ -67,6 +67,7 @@ function order(product: string, quantity: number): Promise<PlaceOrderOutcome> {
     lines: [{ productId: productOf(product), quantity }],
     reference: null,
     metadata: null,
+    cart: null,
     traceparent: null,
   });
 }

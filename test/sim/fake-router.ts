@@ -6,7 +6,8 @@ import { partitionOf, shardOf } from '../../src/domain/ids.ts';
 import type { OwnerId, PartitionId } from '../../src/domain/ids.ts';
 import type { Answer, Command, PlaceCommand } from '../../src/domain/wire.ts';
 import type { Incarnation } from './incarnation.ts';
-import type { Model, Request } from './model.ts';
+import type { Model } from './model.ts';
+import type { Request } from './request-model.ts';
 import type { Dice, VirtualClock } from './virtual-clock.ts';
 
 const REQUEST_TIMEOUT_MS = 2000;
@@ -49,12 +50,13 @@ export class FakeRouter {
     for (const waiter of this.#waiters) {
       if (waiter.shard !== shard || waiter.outcome !== null || waiter.sentTo === null) continue;
       const { command } = waiter;
-      if (command.kind === 'change-stock' && !command.keyed) {
+      const isUnkeyed = command.kind === 'change-stock' && !command.keyed;
+      if (isUnkeyed || command.kind === 'edit-product') {
         waiter.sentTo = null;
         this.#settle(waiter, { type: 'unknown' });
       } else {
         waiter.resent = true;
-        this.#post(waiter, { ...command, keyed: true });
+        this.#post(waiter, command.kind === 'place' ? { ...command, keyed: true } : command);
       }
     }
   }
@@ -125,7 +127,7 @@ function routeOf(
 ): { readonly partitions: readonly PartitionId[] } & Pick<PlaceCommand, 'otherShards'> {
   if (command.kind === 'change-status')
     return { partitions: command.partitions, otherShards: null };
-  if (command.kind === 'change-stock') {
+  if (command.kind !== 'place') {
     return { partitions: [partitionOf(command.productId)], otherShards: null };
   }
   const partitions = command.lines.map(({ productId }) => partitionOf(productId));

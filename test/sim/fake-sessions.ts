@@ -7,6 +7,7 @@ import type { Effect, ShardEvent } from '../../src/actors/shard-protocol.ts';
 import type { Batch, Committed } from '../../src/domain/batch.ts';
 import { unreachable } from '../../src/domain/errors.ts';
 import type { OwnerId, ProductId } from '../../src/domain/ids.ts';
+import type { PeerMessage } from '../../src/domain/wire.ts';
 import type { FakePostgres, MergeEnd } from './fake-postgres.ts';
 import type { Dice, VirtualClock } from './virtual-clock.ts';
 
@@ -35,11 +36,12 @@ export interface Weather {
   deadliness: number;
 }
 
-/** Told at the moment of the COMMIT. */
+/** Told at the moment of the COMMIT, or when one owner says something to another. */
 export interface CommitWitness {
   committed(batch: Batch, committed: Committed): void;
   rejected(id: ProductId | string | null): void;
   expiredUntil(shard: number, time: number): void;
+  said(from: OwnerId, to: OwnerId, message: PeerMessage): void;
 }
 
 export interface World {

@@ -90,6 +90,7 @@ export class Incarnation {
         this.#world.answer(this.ownerId, effect.answer);
         return;
       case 'send':
+        this.#world.witness.said(this.ownerId, effect.to, effect.message);
         this.#world.send(this.ownerId, effect.to, effect.message);
         return;
       case 'wake':
@@ -119,13 +120,14 @@ export class Incarnation {
     this.#sessions.execute(effect);
   }
 
-  #checkBatch({ no, orders, stockChanges, statusChanges }: Batch): void {
+  #checkBatch({ no, orders, stockChanges, statusChanges, edits }: Batch): void {
     const { batchOrdersMax, commitsInFlightMax } = this.#world.limits;
-    const size = orders.length + stockChanges.length + statusChanges.length;
+    const size = orders.length + stockChanges.length + statusChanges.length + edits.length;
     if (size === 0 || size > batchOrdersMax) throw new Error(`I9: a batch of ${size}`);
     this.#inFlight.add(no);
     if (this.#inFlight.size > commitsInFlightMax) throw new Error('I9: too many batches in flight');
-    for (const { n } of [...orders.map(({ command }) => command), ...stockChanges]) {
+    const commands = [...orders.map(({ command }) => command), ...stockChanges, ...edits];
+    for (const { n } of commands) {
       const sends = (this.#sends.get(n) ?? 0) + 1;
       this.#sends.set(n, sends);
       if (sends > SENDS_MAX) throw new Error(`I9: request ${n} is sent again and again`);

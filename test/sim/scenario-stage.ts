@@ -9,10 +9,11 @@ import type { CommitEnd } from '../../src/db/batch-claim.ts';
 import type { ShardDatabase } from '../../src/db/shard-database.ts';
 import { unreachable } from '../../src/domain/errors.ts';
 import { PARTITIONS, shardOf } from '../../src/domain/ids.ts';
-import type { OwnerId, PartitionId, ProductId } from '../../src/domain/ids.ts';
+import type { OrderId, OwnerId, PartitionId, PaymentId, ProductId } from '../../src/domain/ids.ts';
 import type { Answer, Command } from '../../src/domain/wire.ts';
 import { LIMITS } from '../actors/shard-harness.ts';
 import { ScenarioCommands, wordsOf } from './scenario-commands.ts';
+import type { FilledCart } from './scenario-commands.ts';
 import { HOLD_TTL_MS, SHARDS } from './scenarios.ts';
 import type { Fault, Scenario, Step } from './scenarios.ts';
 
@@ -37,6 +38,12 @@ export interface ScenarioDriver {
   harm(fault: Fault): Promise<void>;
   goAway(): Promise<void>;
   comeBack(): Promise<void>;
+  /** Version 1 is a new cart. */
+  fill(cart: FilledCart): Promise<void>;
+  startPayment(payment: {
+    readonly orderId: OrderId;
+    readonly paymentId: PaymentId;
+  }): Promise<void>;
   lower(product: ProductId, units: number): Promise<void>;
   fence(owner: OwnerId): Promise<void>;
   stockOf(product: ProductId): Promise<number>;
@@ -115,6 +122,10 @@ class ScenarioStage {
         return driver.goAway();
       case 'come-back':
         return driver.comeBack();
+      case 'fill':
+        return driver.fill(this.#commands.fill(step.cart, step.by, step.lines));
+      case 'start-payment':
+        return driver.startPayment(this.#commands.payment(step.key));
       case 'lower':
         return driver.lower(this.#commands.product(step.product), step.units);
       case 'fence':

@@ -3,12 +3,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { withClient } from '../../src/db/client.ts';
 import { replaceOwner, takeOver } from '../../src/db/ownership.ts';
 import { ShardDatabase } from '../../src/db/shard-database.ts';
-import type { OwnerId, ProductId } from '../../src/domain/ids.ts';
+import type { OrderId, OwnerId, PaymentId, ProductId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { expectCleanAudit, makeProducts } from '../support/shop.ts';
 import { until } from '../support/until.ts';
 import { LossyProxy } from '../support/lossy-proxy.ts';
+import type { FilledCart } from './scenario-commands.ts';
 import { play } from './scenario-stage.ts';
 import type { ScenarioDriver, Sessions } from './scenario-stage.ts';
 import { HOLD_TTL_MS, SCENARIOS, SHARDS } from './scenarios.ts';
@@ -46,6 +47,27 @@ const LOWER_SQL = /* sql */ `
   SELECT l.id, l.stock_version, -$2, l.stock, 'change', b.owner_id, b.no, 'by hand',
          clock_timestamp()
     FROM lowered l, (SELECT owner_id, no FROM commit_batches WHERE NOT aborted LIMIT 1) b`;
+
+const OPEN_CART_SQL = /* sql */ `
+  INSERT INTO carts (id, user_id, status, version, created_at, expires_at)
+  VALUES ($1, $2, 'open', 1, now(), now() + interval '1 hour')`;
+
+const CHANGE_CART_SQL = /* sql */ `
+  UPDATE carts SET version = version + 1 WHERE id = $1 AND user_id = $2 AND status = 'open'`;
+
+const FILL_CART_SQL = /* sql */ `
+  WITH emptied AS (
+    DELETE FROM cart_items WHERE cart_id = $1 AND product_id <> ALL ($2::uuid[])
+  )
+  INSERT INTO cart_items (cart_id, product_id, quantity, unit_price, currency)
+  SELECT $1, product_id, units, 1999, 'USD'
+    FROM unnest($2::uuid[], $3::integer[]) AS line (product_id, units)
+  ON CONFLICT (cart_id, product_id) DO UPDATE SET quantity = excluded.quantity`;
+
+const START_PAYMENT_SQL = /* sql */ `
+  INSERT INTO payments (id, order_id, attempt, status, scenario, delay_ms, due_at, created_at,
+                        updated_at)
+  VALUES ($1, $2, 1, 'PENDING', 'success', 0, now(), now(), now())`;
 
 class PostgresDriver implements ScenarioDriver {
   readonly #database: TestDatabase;
@@ -105,6 +127,20 @@ class PostgresDriver implements ScenarioDriver {
 
   async comeBack(): Promise<void> {
     await this.#proxy.reopen();
+  }
+
+  async fill({ id, userId, version, lines }: FilledCart): Promise<void> {
+    await this.#database.query(version === 1 ? OPEN_CART_SQL : CHANGE_CART_SQL, [id, userId]);
+    const products = lines.map(({ productId }) => productId);
+    const units = lines.map(({ quantity }) => quantity);
+    await this.#database.query(FILL_CART_SQL, [id, products, units]);
+  }
+
+  async startPayment(payment: {
+    readonly orderId: OrderId;
+    readonly paymentId: PaymentId;
+  }): Promise<void> {
+    await this.#database.query(START_PAYMENT_SQL, [payment.paymentId, payment.orderId]);
   }
 
   async lower(product: ProductId, units: number): Promise<void> {

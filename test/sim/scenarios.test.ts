@@ -1,6 +1,8 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { FakePostgres } from './fake-postgres.ts';
-import type { OwnerId, ProductId } from '../../src/domain/ids.ts';
+import type { OrderId, OwnerId, PaymentId, ProductId } from '../../src/domain/ids.ts';
+import type { FilledCart } from './scenario-commands.ts';
 import { play } from './scenario-stage.ts';
 import type { ScenarioDriver, Sessions } from './scenario-stage.ts';
 import { SCENARIOS, SHARDS } from './scenarios.ts';
@@ -19,6 +21,9 @@ class FakeDriver implements ScenarioDriver {
       status: 'active' as const,
       saleStartsAt: null,
       saleEndsAt: null,
+      perCustomerLimit: null,
+      customerUnits: null,
+      version: 1,
       stock,
       stockVersion: 1,
       sequence: 0,
@@ -33,6 +38,8 @@ class FakeDriver implements ScenarioDriver {
     const postgres = this.#postgres;
     const sessions: Sessions = {
       commit: async (batch) => {
+        // The answer is never there before the stage has taken its next step.
+        await setImmediate();
         if (this.#isAway) return { type: 'aborted', cause: { type: 'passing' } };
         const fault = this.#fault;
         this.#fault = null;
@@ -62,6 +69,19 @@ class FakeDriver implements ScenarioDriver {
 
   async comeBack(): Promise<void> {
     this.#isAway = false;
+  }
+
+  async fill({ id, userId, version, lines }: FilledCart): Promise<void> {
+    this.#postgres.shop.carts.set(id, { userId, version, lines, orderId: null });
+  }
+
+  async startPayment(payment: {
+    readonly orderId: OrderId;
+    readonly paymentId: PaymentId;
+  }): Promise<void> {
+    const { orderId, paymentId } = payment;
+    const row = { orderId, status: 'PENDING' as const, refundDue: false };
+    this.#postgres.shop.payments.set(paymentId, row);
   }
 
   async lower(product: ProductId, units: number): Promise<void> {

@@ -15,11 +15,16 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+export type Lines = readonly (readonly [product: number, units: number])[];
+
 export type Asked =
+  | { readonly kind: 'place'; readonly key: string; readonly by: string; readonly lines: Lines }
+  /** `version`: as it was read; absent = as it is. `key`: of the request, or null. */
   | {
-      readonly kind: 'place';
-      readonly key: string;
-      readonly lines: readonly (readonly [product: number, units: number])[];
+      readonly kind: 'checkout';
+      readonly cart: string;
+      readonly version?: number;
+      readonly key: string | null;
     }
   | {
       readonly kind: 'restock';
@@ -27,6 +32,15 @@ export type Asked =
       readonly product: number;
       readonly units: number;
     }
+  | {
+      readonly kind: 'edit';
+      readonly product: number;
+      readonly limit?: number | null;
+      readonly opensInMs?: number;
+      readonly closesInMs?: number;
+    }
+  /** Its payment is confirmed. */
+  | { readonly kind: 'pay'; readonly key: string }
   | { readonly kind: 'cancel'; readonly key: string };
 
 export type Step =
@@ -38,6 +52,10 @@ export type Step =
   | { readonly do: 'harm'; readonly fault: Fault }
   | { readonly do: 'go-away' }
   | { readonly do: 'come-back' }
+  /** A customer puts something else into a cart, the first time into a new one. */
+  | { readonly do: 'fill'; readonly cart: string; readonly by: string; readonly lines: Lines }
+  /** The order's payment is on its way. */
+  | { readonly do: 'start-payment'; readonly key: string }
   /** By hand, behind the back of the engine. */
   | { readonly do: 'lower'; readonly product: number; readonly units: number }
   | { readonly do: 'fence'; readonly shard: number }
@@ -61,11 +79,16 @@ export const HOLD_TTL_MS = 60_000;
 const SETTLE: Step = { do: 'settle' };
 const AWAY: Step = { do: 'go-away' };
 const BACK: Step = { do: 'come-back' };
-const EXPIRE: Step = { do: 'pass', ms: HOLD_TTL_MS };
+const pass = (ms: number): Step => ({ do: 'pass', ms });
+const EXPIRE = pass(HOLD_TTL_MS);
 
 /** The key is the order's name as well. */
-function order(key: string, ...lines: (readonly [product: number, units: number])[]): Asked {
-  return { kind: 'place', key, lines };
+function order(key: string, ...lines: Lines): Asked {
+  return { kind: 'place', key, by: 'Ada', lines };
+}
+
+function by(customer: string, asked: Asked): Asked {
+  return { ...asked, by: customer } as Asked;
 }
 
 function cancel(key: string): Asked {
@@ -94,6 +117,147 @@ const HEALED: readonly Scenario[] = FAULTS.map((fault) => ({
   answers: ['accepted', 'changed', 'accepted again', 'accepted'],
   stockAfter: [0, 5],
 }));
+
+/** Limits, sale windows, carts and payments. */
+const SHOP: readonly Scenario[] = [
+  {
+    name: 'a first limit counts what is sold and what is on its way, wherever its orders live (I6)',
+    stock: [9, 9],
+    steps: [
+      send(order('sold', [1, 1]), order('else', [0, 1])),
+      SETTLE,
+      harm('lost-after'),
+      send(
+        order('across', [0, 1], [1, 1]),
+        order('on its way', [1, 1]),
+        { kind: 'edit', product: 1, limit: 3 },
+        order('too much', [1, 1]),
+      ),
+      SETTLE,
+      send(order('too much', [1, 1]), by('Ben', order('another', [1, 3]))),
+      SETTLE,
+      send({ kind: 'cancel', key: 'across' }),
+      SETTLE,
+      send(order('again', [1, 2]), order('one', [1, 1])),
+      SETTLE,
+    ],
+    answers: [
+      'accepted',
+      'accepted',
+      'accepted',
+      'accepted',
+      'edited',
+      'limit-exceeded',
+      'limit-exceeded',
+      'accepted',
+      'status-changed',
+      'limit-exceeded',
+      'accepted',
+    ],
+    stockAfter: [8, 3],
+  },
+  {
+    name: 'a limit that an owner never heard of holds for its successor (I6)',
+    stock: [9, 9],
+    steps: [
+      send({ kind: 'edit', product: 0, limit: 2 }),
+      SETTLE,
+      { do: 'replace', shard: 0 },
+      harm('lost-after'),
+      send(order('one', [0, 1])),
+      { do: 'replace', shard: 0 },
+      SETTLE,
+      send(order('two', [0, 2]), order('across', [0, 1], [1, 1])),
+      SETTLE,
+      send(order('three', [0, 1], [1, 1]), by('Ben', order('other', [0, 2], [1, 1]))),
+      SETTLE,
+    ],
+    answers: ['edited', 'nothing', 'limit-exceeded', 'accepted', 'limit-exceeded', 'accepted'],
+    stockAfter: [5, 7],
+  },
+  {
+    name: 'doors open and close at their very milliseconds, in every shard (I6)',
+    stock: [9, 9],
+    steps: [
+      send({ kind: 'edit', product: 1, opensInMs: 1000, closesInMs: 2000 }),
+      SETTLE,
+      pass(999),
+      send(order('early', [1, 1]), order('early too', [0, 1], [1, 1])),
+      SETTLE,
+      pass(1),
+      send(order('first', [1, 1]), order('first too', [0, 1], [1, 1])),
+      SETTLE,
+      pass(999),
+      send(order('last', [1, 1]), order('last too', [0, 1], [1, 1])),
+      SETTLE,
+      pass(1),
+      send(order('late', [1, 1]), order('late too', [0, 1], [1, 1])),
+      SETTLE,
+    ],
+    answers: [
+      'edited',
+      'sale-not-started',
+      'sale-not-started',
+      'accepted',
+      'accepted',
+      'accepted',
+      'accepted',
+      'sale-ended',
+      'sale-ended',
+    ],
+    stockAfter: [7, 5],
+  },
+  {
+    name: 'two tabs and a cart that was changed meanwhile make one order (I3, I4)',
+    stock: [9, 9],
+    steps: [
+      { do: 'fill', cart: 'c', by: 'Ada', lines: [[0, 1]] },
+      { do: 'fill', cart: 'c', by: 'Ada', lines: [[0, 2], [1, 2]] }, // prettier-ignore
+      send(
+        { kind: 'checkout', cart: 'c', version: 1, key: null },
+        { kind: 'checkout', cart: 'c', key: 'k' },
+        { kind: 'checkout', cart: 'c', key: null },
+      ),
+      SETTLE,
+      { do: 'replace', shard: 0 },
+      send(
+        { kind: 'checkout', cart: 'c', key: 'k' },
+        // Under the key of the checkout, for the very same lines.
+        order('k', [0, 2], [1, 2]),
+      ),
+      SETTLE,
+    ],
+    answers: ['cart-changed', 'accepted', 'accepted again', 'accepted again', 'key-reused'],
+    stockAfter: [7, 7],
+  },
+  {
+    name: 'an order is paid or expires, never both, and is paid by one payment (I6, I10)',
+    stock: [5, 5],
+    steps: [
+      send(order('paid', [0, 1], [1, 1]), order('late', [0, 2], [1, 2])),
+      SETTLE,
+      { do: 'start-payment', key: 'paid' },
+      { do: 'start-payment', key: 'late' },
+      send({ kind: 'pay', key: 'paid' }, { kind: 'pay', key: 'paid' }),
+      SETTLE,
+      EXPIRE,
+      send({ kind: 'pay', key: 'late' }, { kind: 'pay', key: 'paid' }),
+      SETTLE,
+      send(order('rest', [0, 4], [1, 4])),
+      SETTLE,
+    ],
+    answers: [
+      'accepted',
+      'accepted',
+      'status-changed',
+      'kept PAID',
+      'kept EXPIRED',
+      'kept PAID',
+      'accepted',
+    ],
+    stockAfter: [0, 0],
+  },
+];
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -236,4 +400,5 @@ export const SCENARIOS: readonly Scenario[] = [
     answers: ['accepted', 'kept EXPIRED', 'accepted'],
     stockAfter: [0, 0],
   },
+  ...SHOP,
 ];

@@ -8,13 +8,16 @@
  */
 import { createHash } from 'node:crypto';
 import type { ShardLimits } from '../../src/actors/shard-protocol.ts';
-import type { ProductId } from '../../src/domain/ids.ts';
 import type { ProductState } from '../../src/domain/product.ts';
-import { Customers, productId } from './customers.ts';
+import { Cashier } from './cashier.ts';
+import { ClosingSale } from './closing-sale.ts';
+import { Customers } from './customers.ts';
 import { FakePostgres } from './fake-postgres.ts';
 import { FakeRouter } from './fake-router.ts';
 import { FakeSupervisor } from './fake-supervisor.ts';
 import type { ShardWorld } from './incarnation.ts';
+import { Market, productId } from './market.ts';
+import { Merchants } from './merchants.ts';
 import { Model } from './model.ts';
 import { Dice, VirtualClock } from './virtual-clock.ts';
 
@@ -22,6 +25,8 @@ const START_MS = 1_800_000_000_000;
 const STORM_MS = 4000;
 /** For a command to be answered and a batch to be settled once nothing fails any more. */
 const CALM_MS = 3000;
+/** A shard that may ask for one id at a time has many questions left when the storm ends. */
+const BACKLOG_MS = 20_000;
 
 export interface SimulationRun {
   /** Of every event and effect. */
@@ -43,7 +48,7 @@ class Simulation {
   readonly #world: ShardWorld;
   readonly #model: Model;
   readonly #router: FakeRouter;
-  readonly #customers: Customers;
+  readonly #market: Market;
   readonly #supervisor: FakeSupervisor;
   #storming = true;
 
@@ -57,11 +62,12 @@ class Simulation {
     const router = new FakeRouter({ clock, dice, model });
     const ids = [...products.map(({ id }) => id), productId(products.length)];
     const isOpen = (): boolean => this.#storming;
+    const market = { clock, dice, router, postgres, products: ids, isOpen };
     this.#dice = dice;
     this.#products = products;
     this.#model = model;
     this.#router = router;
-    this.#customers = new Customers({ clock, dice, router, products: ids, isOpen });
+    this.#market = new Market(market);
     this.#world = {
       clock,
       dice,
@@ -90,8 +96,12 @@ class Simulation {
     weather.trouble = 0;
     weather.deadliness = 0;
     this.#clock.runUntil(this.#clock.now + limits.holdTtlMs + CALM_MS);
+    for (let ms = 0; this.#isBusy() && ms < BACKLOG_MS; ms += CALM_MS) {
+      this.#clock.runUntil(this.#clock.now + CALM_MS);
+    }
     this.#checkCalm();
-    for (const { id } of this.#products) this.#sellOut(id);
+    const closing = new ClosingSale(this.#market, this.#model);
+    for (const { id } of this.#products) closing.sellOut(id);
     this.#stop();
     const { outages } = weather;
     const seen = { ...this.#model.seen, outages, replaced: this.#supervisor.replaced };
@@ -104,19 +114,17 @@ class Simulation {
     weather.trouble = dice.pick([0, 0.02, 0.1, 0.3]);
     weather.deadliness = dice.pick([0, 0.001, 0.005, 0.02]);
     const rarely = dice.pick([2000, 5000, 20_000]);
-    this.#nowAndThen(dice.int(5, 40), () => this.#customers.ask());
-    this.#nowAndThen(rarely, () => this.#supervisor.replace(dice.int(0, shards - 1)));
-    this.#nowAndThen(rarely, () => this.#goAway());
-    if (dice.chance(0.15)) this.#nowAndThen(1500, () => this.#lowerStock());
-  }
-
-  /** While the storm lasts. */
-  #nowAndThen(meanMs: number, run: () => void): void {
-    this.#clock.after(this.#dice.int(1, 2 * meanMs), () => {
-      if (!this.#storming) return;
-      run();
-      this.#nowAndThen(meanMs, run);
-    });
+    const market = this.#market;
+    const cashier = new Cashier(market);
+    const customers = new Customers(market, cashier);
+    const merchants = new Merchants(market, customers);
+    market.nowAndThen(dice.int(5, 40), () => customers.ask());
+    market.nowAndThen(50, () => customers.changeCart());
+    market.nowAndThen(100, () => cashier.ship());
+    market.nowAndThen(dice.pick([60, 200, 1000]), () => merchants.edit());
+    market.nowAndThen(rarely, () => this.#supervisor.replace(dice.int(0, shards - 1)));
+    market.nowAndThen(rarely, () => this.#goAway());
+    if (dice.chance(0.15)) market.nowAndThen(1500, () => this.#lowerStock());
   }
 
   #goAway(): void {
@@ -133,34 +141,16 @@ class Simulation {
     this.#model.lowered(id, this.#world.postgres.lowerStock(id, this.#dice.int(1, 2)));
   }
 
+  #isBusy(): boolean {
+    return this.#supervisor.serving.some(({ idle }) => !idle);
+  }
+
   #checkCalm(): void {
     this.#model.checkEnd();
     if (this.#router.waiting > 0) throw new Error('I8: somebody still waits');
     for (const { idle, ownerId } of this.#supervisor.serving) {
       if (!idle) throw new Error(`I9: owner ${ownerId} is still busy`);
     }
-  }
-
-  /** Whatever PostgreSQL has left is for sale, and nothing more: no hold was forgotten. */
-  #sellOut(id: ProductId): void {
-    const left = this.#world.postgres.products([id])[0]?.stock ?? 0;
-    if (left > 0) this.#expect('accepted', this.#order(id, left));
-    // A shard that believes in more than there is learns it from the CHECK.
-    if (this.#model.hasDiverged(id)) this.#order(id, 1);
-    this.#expect('out-of-stock', this.#order(id, 1));
-  }
-
-  #expect(expected: string, outcome: string): void {
-    if (outcome !== expected) throw new Error(`I10: ${outcome} instead of ${expected}`);
-  }
-
-  #order(id: ProductId, quantity: number): string {
-    let outcome: string | null = null;
-    this.#customers.place([{ productId: id, quantity }], (answered) => {
-      outcome = answered;
-    });
-    while (outcome === null) this.#clock.runUntil(this.#clock.now + 1);
-    return outcome;
   }
 
   #stop(): void {
@@ -201,8 +191,14 @@ function randomProducts(dice: Dice): ProductState[] {
     status: 'active' as const,
     saleStartsAt: null,
     saleEndsAt: null,
+    ...limited(dice.pick([null, null, null, 2, 6])),
+    version: 1,
     stock,
     stockVersion: 1,
     sequence: 0,
   }));
+}
+
+function limited(limit: number | null): Pick<ProductState, 'perCustomerLimit' | 'customerUnits'> {
+  return { perCustomerLimit: limit, customerUnits: limit === null ? null : new Map() };
 }

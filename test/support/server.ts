@@ -35,6 +35,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Modules loaded into every thread before the server. */
   readonly preload?: readonly string[];
+  /** Sees each line of standard output and standard error. */
+  readonly onLine?: (line: string) => void;
 }
 
 export class ServerProcess {
@@ -78,6 +80,7 @@ export class ServerProcess {
       });
       for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream }).on('line', (line) => {
+          options.onLine?.(line);
           lines.push(line);
           if (lines.length > LINES_MAX) lines.shift();
           const ready = /"url":"(?<url>[^"]+)".*"msg":"ready"/.exec(line)?.groups?.['url'];

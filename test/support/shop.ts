@@ -112,6 +112,33 @@ export async function restock(
   return response.status;
 }
 
+/** Edits a product as the merchant; resolves with the HTTP status. */
+export async function edit(
+  serverUrl: string,
+  change: { readonly productId: string; readonly changes: Readonly<Record<string, unknown>> },
+): Promise<number> {
+  const response = await fetch(`${serverUrl}/products/${change.productId}`, {
+    method: 'PATCH',
+    headers: {
+      authorization: `Bearer ${tokenOf(MERCHANT_ID, 'merchant')}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify(change.changes),
+  });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+/** How often each answer was given: '201', or status and code. */
+export function count(answers: readonly Answered[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { status, body } of answers) {
+    const kind = status === 201 ? '201' : `${status} ${String(body['code'])}`;
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
 /** Units in stock that are committed, in the order of the ids. */
 export async function stocksOf(
   database: TestDatabase,

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import type { ProductId, UserId } from '../../src/domain/ids.ts';
 import { parseProductId, parseUserId } from '../../src/domain/ids.ts';
 import type { ChangeStock, PlaceOrder } from '../../src/domain/ports.ts';
+import { effectId } from '../../src/db/effect-id.ts';
 import {
   canonicalLines,
   canonicalMetadata,
-  effectId,
   freshId,
   orderHash,
   stockChangeHash,

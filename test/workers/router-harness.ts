@@ -7,7 +7,7 @@ import { parseProductId, parseUserId } from '../../src/domain/ids.ts';
 import type { ProductId, UserId } from '../../src/domain/ids.ts';
 import type { ChangeStatus, ChangeStock, PlaceOrder } from '../../src/domain/ports.ts';
 import type { Answer, Command, ToRouter, ToShard } from '../../src/domain/wire.ts';
-import { effectId } from '../../src/workers/request-identity.ts';
+import { effectId } from '../../src/db/effect-id.ts';
 import { Router } from '../../src/workers/router.ts';
 import type { RouterOptions } from '../../src/workers/router.ts';
 
@@ -44,6 +44,7 @@ export function order(overrides: Partial<PlaceOrder> = {}): PlaceOrder {
     lines: [{ productId: even, quantity: 1 }],
     reference: null,
     metadata: null,
+    cart: null,
     traceparent: null,
     ...overrides,
   };
@@ -69,6 +70,7 @@ export function cancel(overrides: Partial<ChangeStatus> = {}): ChangeStatus {
     productIds: [even],
     from: ['WAITING_PAYMENT'],
     to: 'CANCELLED',
+    detail: null,
     reason: null,
     traceparent: null,
     ...overrides,

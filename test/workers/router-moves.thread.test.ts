@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { effectId } from '../../src/workers/request-identity.ts';
+import { effectId } from '../../src/db/effect-id.ts';
 import {
   accepted,
   answer,

@@ -1,7 +1,7 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Answer } from '../../src/domain/wire.ts';
-import { effectId } from '../../src/workers/request-identity.ts';
+import { effectId } from '../../src/db/effect-id.ts';
 import { Router } from '../../src/workers/router.ts';
 import {
   accepted,
@@ -98,6 +98,8 @@ describe('posting commands', () => {
 });
 
 describe('answers', () => {
+  const unsent = { shippedAt: null, tracking: null };
+
   it('become an order with prices and total of the answer and the rest of the request, also on replay', async () => {
     const router = openRouter();
     const request = order({
@@ -122,8 +124,22 @@ describe('answers', () => {
         userId: customer,
         status: 'WAITING_PAYMENT',
         items: [
-          { productId: even, quantity: 2, name: 'Product 0', unitPrice: 100, sequence: 1 },
-          { productId: even2, quantity: 3, name: 'Product 1', unitPrice: 7, sequence: 2 },
+          {
+            productId: even,
+            quantity: 2,
+            name: 'Product 0',
+            unitPrice: 100,
+            sequence: 1,
+            ...unsent,
+          },
+          {
+            productId: even2,
+            quantity: 3,
+            name: 'Product 1',
+            unitPrice: 7,
+            sequence: 2,
+            ...unsent,
+          },
         ],
         currency: 'USD',
         total: 221,
@@ -131,6 +147,7 @@ describe('answers', () => {
         metadata: { colour: 'red' },
         createdAt: 1,
         expiresAt: 2,
+        payments: [],
       },
     });
     expect(two).toEqual({ ...one, replayed: true });
