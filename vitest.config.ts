@@ -22,8 +22,8 @@ export default defineConfig({
   test: {
     // A process per file: a leaked thread, pool or handler cannot reach the next file.
     pool: 'forks',
-    // The tests that matter start threads and a PostgreSQL; more files at once only add noise.
-    maxWorkers: 2,
+    // The tests that matter start processes and wait for them; more files at once only add noise.
+    maxWorkers: 3,
     testTimeout: TEST_TIMEOUT_MS,
     hookTimeout: HOOK_TIMEOUT_MS,
     teardownTimeout: HOOK_TIMEOUT_MS,

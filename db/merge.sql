@@ -49,14 +49,13 @@ DECLARE
   v_restocked  uuid[];
   v_refilled   uuid[];
   v_changed    uuid[];
-  v_told       boolean;
+  v_pending    boolean;
 BEGIN
   -- (1) The batch names itself first: whoever must know whether it ended waits on this row.
-  INSERT INTO commit_batches (owner_id, no, aborted, orders, committed_at, order_ids, pending)
+  INSERT INTO commit_batches (owner_id, no, aborted, orders, committed_at, order_ids)
   VALUES (p_owner, p_no, false, p_orders, v_now,
           CASE WHEN p_orders > 0
-               THEN ARRAY(SELECT id FROM pg_temp.batch_rows WHERE kind = 'o') END,
-          p_orders > 0 AND EXISTS (SELECT FROM webhooks WHERE active));
+               THEN ARRAY(SELECT id FROM pg_temp.batch_rows WHERE kind = 'o') END);
 
   -- (2) A takeover holds these exclusively while it fences. 1214605645: the owner locks of ownership.ts.
   FOREACH v_owner IN ARRAY p_owners LOOP
@@ -252,7 +251,8 @@ BEGIN
       INTO v_freed, v_refilled FROM freed;
   END IF;
 
-  -- (13) What others are to be told of, beyond the orders that were told in (1), and the caller.
+  -- (13) What others are to be told of, beyond the orders of (1), and the caller. Whether there is a
+  -- webhook is asked last: one that was made while this batch waited for a lock is told of it.
   IF p_statuses > 0 THEN
     v_changed := ARRAY(SELECT id FROM pg_temp.batch_rows WHERE kind = 'x');
   END IF;
@@ -264,16 +264,17 @@ BEGIN
                                    'cartsChanged', coalesce(to_jsonb(v_carts), '[]'),
                                    'freed', coalesce(v_freed, '[]'));
   END IF;
-  IF v_report IS NOT NULL OR v_changed IS NOT NULL OR v_sold_out IS NOT NULL THEN
-    v_told := coalesce(cardinality(v_changed), 0) > 0
-              OR num_nonnulls(v_sold_out, v_restocked, v_refilled) > 0;
+  v_pending := (v_orders > 0 OR coalesce(cardinality(v_changed), 0) > 0
+                OR num_nonnulls(v_sold_out, v_restocked, v_refilled) > 0)
+               AND EXISTS (SELECT FROM webhooks WHERE active);
+  IF v_pending OR v_report IS NOT NULL OR v_changed IS NOT NULL OR v_sold_out IS NOT NULL THEN
     UPDATE commit_batches
        SET report = v_report, changed_ids = v_changed, sold_out = v_sold_out,
            restocked = v_restocked || v_refilled,
            order_ids = CASE WHEN p_orders = 0 OR (v_carts IS NULL AND v_duplicates = '{}')
              THEN order_ids
              ELSE ARRAY(SELECT id FROM pg_temp.batch_rows WHERE kind = 'o') END,
-           pending = pending OR (v_told AND EXISTS (SELECT FROM webhooks WHERE active))
+           pending = v_pending
      WHERE owner_id = p_owner AND no = p_no;
   END IF;
   RETURN v_report;

@@ -3994,6 +3994,8 @@ export interface operations {
             /**
              * @description `database-unavailable`: Temporarily unavailable
              *
+             *     `outcome-unknown`: The outcome is not known yet
+             *
              *     `shutting-down`: Restarting
              */
             503: {
@@ -4115,6 +4117,8 @@ export interface operations {
             };
             /**
              * @description `database-unavailable`: Temporarily unavailable
+             *
+             *     `outcome-unknown`: The outcome is not known yet
              *
              *     `shutting-down`: Restarting
              */
@@ -4451,6 +4455,8 @@ export interface operations {
              *
              *     `database-unavailable`: Temporarily unavailable
              *
+             *     `outcome-unknown`: The outcome is not known yet
+             *
              *     `shutting-down`: Restarting
              */
             503: {
@@ -4668,6 +4674,8 @@ export interface operations {
             };
             /**
              * @description `database-unavailable`: Temporarily unavailable
+             *
+             *     `outcome-unknown`: The outcome is not known yet
              *
              *     `shutting-down`: Restarting
              */

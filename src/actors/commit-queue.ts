@@ -131,7 +131,7 @@ export class CommitQueue {
 
   /**
    * A batch of its own: counting what customers have of a product that gets its first limit takes
-   * time, and nobody else should wait for it. It takes turns with the open batch.
+   * time, and no order should wait for it. It takes turns with the open batch.
    */
   addAlone(decision: EditDecision): void {
     this.#alone.push(decision);

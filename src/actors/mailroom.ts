@@ -15,7 +15,7 @@ import { Queue } from './queue.ts';
 import type { ShardLimits } from './shard-protocol.ts';
 import type { Waiting } from './waiting.ts';
 
-/** One place in ten is kept for commands other than new orders. */
+/** One place in ten is kept for commands other than new orders and edits. */
 const ORDER_PLACES_SHARE = 0.9;
 
 export interface LineAt {
@@ -187,10 +187,12 @@ export class Mailroom {
 
   /**
    * An order needs a place outside the tenth that is kept, and none of its products may hold more
-   * than half of what is free: the fuller the shard, the less one product may take of it.
+   * than half of what is free: the fuller the shard, the less one product may take of it. So does an
+   * edit, which waits for those before it, each with a COMMIT of its own.
    */
   #hasPlace({ command, lines }: Waiting): boolean {
-    if (command.kind !== 'place') return this.#undecided < this.#placesMax;
+    const kept = command.kind !== 'place' && command.kind !== 'edit-product';
+    if (kept) return this.#undecided < this.#placesMax;
     const free = Math.floor(this.#placesMax * ORDER_PLACES_SHARE) - this.#undecided;
     if (free <= 0) return false;
     return lines.every(({ productId }) => {

@@ -8,6 +8,7 @@ import type { UserId } from '../domain/ids.ts';
 import type { Accounts, Credentials } from '../domain/ports.ts';
 import type { Role, User } from '../domain/user.ts';
 import { queryRows } from './pool.ts';
+import { changeRows } from './transaction.ts';
 
 const COLUMNS = /* sql */ `
   id, username, email, role, floor(extract(epoch FROM created_at) * 1000)::bigint AS "createdAt"`;
@@ -50,7 +51,7 @@ export function createAccountStore(pool: Pool): Accounts {
     async register(account) {
       const { username, email, passwordHash, role } = account;
       const values = [randomUUIDv7(), username, email, passwordHash, role, Date.now()];
-      const inserted = await queryRows<UserRow>(pool, { text: REGISTER, values });
+      const inserted = await changeRows<UserRow>(pool, { text: REGISTER, values });
       const user = inserted[0];
       if (user !== undefined) {
         return { type: 'registered', user: toUser(user) };
@@ -81,7 +82,7 @@ export function createAccountStore(pool: Pool): Accounts {
     },
 
     async setRole(id: UserId, role: Role) {
-      const rows = await queryRows<UserRow>(pool, { text: SET_ROLE, values: [id, role] });
+      const rows = await changeRows<UserRow>(pool, { text: SET_ROLE, values: [id, role] });
       const row = rows[0];
       return row === undefined ? undefined : toUser(row);
     },

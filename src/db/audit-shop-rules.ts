@@ -34,16 +34,18 @@ const LIMIT_RULES: readonly AuditRule[] = [
   },
   {
     // A limit may be set or lowered below what customers have. So each limit is held against the
-    // live orders until the next one, of customers who ordered under it. The times are the database
-    // server's: a product is not sold while its edit is on the way, so they tell the two apart,
-    // unless the server's clock was set back meanwhile.
+    // live orders until the next one, of customers who ordered under it. Orders are decided by a
+    // lowered one only when its COMMIT has been heard of, some time after the edit began; where
+    // there was no limit before, nothing is sold meanwhile.
     name: 'limit-respected',
     invariants: ['I1'],
     holds: 'With no order did a customer get more of a product than the limit at that time.',
     sql: /* sql */ `
       WITH limits AS (
         SELECT e.product_id, e.version, (e.changes ->> 'perCustomerLimit')::bigint AS units,
-               b.committed_at AS since,
+               b.committed_at + CASE WHEN row_number() OVER w > 1
+                  AND lag(e.changes ->> 'perCustomerLimit') OVER w IS NULL
+                 THEN interval '0' ELSE interval '30 seconds' END AS since,
                lead(b.committed_at, 1, 'infinity') OVER w AS until
           FROM product_edits e
           JOIN commit_batches b ON b.owner_id = e.owner_id AND b.no = e.batch_no
@@ -55,7 +57,7 @@ const LIMIT_RULES: readonly AuditRule[] = [
          WHERE NOT EXISTS (SELECT FROM product_edits e
                             WHERE e.product_id = p.id AND e.changes ? 'perCustomerLimit')
       ), live AS (
-        SELECT i.product_id, o.user_id, i.quantity, b.committed_at
+        SELECT i.product_id, o.user_id, i.quantity, o.created_at AS decided_at, b.committed_at
           FROM order_items i
           JOIN orders o ON o.id = i.order_id
           JOIN commit_batches b ON b.owner_id = o.owner_id AND b.no = o.batch_no
@@ -65,7 +67,7 @@ const LIMIT_RULES: readonly AuditRule[] = [
         FROM limits l JOIN live ON live.product_id = l.product_id
        WHERE l.units IS NOT NULL AND live.committed_at < l.until
        GROUP BY l.product_id, live.user_id, l.version, l.units
-      HAVING sum(live.quantity) > l.units AND bool_or(live.committed_at >= l.since)`,
+      HAVING sum(live.quantity) > l.units AND bool_or(live.decided_at >= l.since)`,
   },
 ];
 

@@ -48,7 +48,9 @@ const LEASE = /* sql */ `
   SELECT ${COLUMNS} FROM leased p JOIN orders o ON o.id = p.order_id ORDER BY p.was_due_at`;
 
 const RECLAIM = /* sql */ `
-  UPDATE payments SET due_at = now(), leased = false WHERE due_at IS NOT NULL AND leased`;
+  UPDATE payments SET due_at = now(), leased = false
+   WHERE id IN (SELECT id FROM payments WHERE due_at IS NOT NULL AND leased
+                 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)`;
 
 const PAYABLE = /* sql */ `
   SELECT o.status, o.expires_at <= now() AS lapsed, count(p.id) AS attempts,

@@ -3,7 +3,7 @@
  * effect once per Idempotency-Key (I3): key, hash and result are bound in the transaction of the
  * effect, by the same primary key that arbitrates orders.
  */
-import type { Pool, PoolClient } from 'pg';
+import type { Pool, PoolClient, QueryConfig, QueryResultRow } from 'pg';
 import { AppError } from '../domain/errors.ts';
 import type { EffectKey } from '../domain/ports.ts';
 import { toAppError } from './db-error.ts';
@@ -110,6 +110,14 @@ async function transact<T>(
     if (!committing) throw known;
     throw new AppError('outcome-unknown', { cause: error });
   }
+}
+
+/** One statement that changes something: only a COMMIT that was not answered leaves a doubt. */
+export function changeRows<Row extends QueryResultRow>(
+  pool: Pool,
+  query: QueryConfig<unknown[]>,
+): Promise<readonly Row[]> {
+  return inTransaction(pool, async (client) => (await client.query<Row>(query)).rows);
 }
 
 /** Several statements that belong together. */

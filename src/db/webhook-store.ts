@@ -22,7 +22,7 @@ import type {
 } from '../domain/webhook.ts';
 import { pageValues, toMs, toPage } from './page.ts';
 import { queryRows } from './pool.ts';
-import { onceUnderKey } from './transaction.ts';
+import { changeRows, onceUnderKey } from './transaction.ts';
 import type { Attempt } from './transaction.ts';
 
 const COLUMNS = /* sql */ `
@@ -163,12 +163,12 @@ class WebhookStore implements Webhooks {
     { url, events, active }: WebhookChanges,
   ): Promise<Webhook | undefined> {
     const values = [userId, webhookId, url ?? null, events ?? null, active ?? null];
-    return first(await queryRows<WebhookRow>(this.#pool, { text: CHANGE, values }));
+    return first(await changeRows<WebhookRow>(this.#pool, { text: CHANGE, values }));
   }
 
   async deleteWebhook({ userId, webhookId }: WebhookOfUser): Promise<boolean> {
     const values = [userId, webhookId];
-    return (await queryRows(this.#pool, { text: DELETE, values })).length > 0;
+    return (await changeRows(this.#pool, { text: DELETE, values })).length > 0;
   }
 
   async listDeliveries(webhook: WebhookOfUser, status: DeliveryStatus | null, page: PageRequest) {

@@ -1,6 +1,7 @@
 /**
  * Webhooks: what other systems are told of orders and products. At least once, under an id that is
- * the same in every try, and of one order or product in the order in which it happened.
+ * the same in every try, and of one order in the order in which it happened. Of one product nearly so:
+ * batches that committed at the same moment may be told the other way round.
  */
 import type { DeliveryId, OrderId, ProductId, UserId, WebhookId } from './ids.ts';
 import { ORDER_STATUSES } from './order.ts';

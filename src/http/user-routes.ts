@@ -46,7 +46,13 @@ const REGISTER = documented({
     schema: schemaRef('User'),
     headers: { Location: 'The address of the user.' },
   },
-  errors: ['email-taken', 'username-taken', 'overloaded', 'database-unavailable'],
+  errors: [
+    'email-taken',
+    'username-taken',
+    'overloaded',
+    'database-unavailable',
+    'outcome-unknown',
+  ],
 });
 
 const LOGIN = documented({
@@ -91,7 +97,7 @@ const SET_ROLE = documented({
     description: 'The user; access tokens issued before keep their role until they expire.',
     schema: schemaRef('User'),
   },
-  errors: ['forbidden', 'not-found', 'database-unavailable'],
+  errors: ['forbidden', 'not-found', 'database-unavailable', 'outcome-unknown'],
 });
 
 /** Adds the routes under /users. */

@@ -78,7 +78,7 @@ const CHANGE = documented({
   params: idParams,
   body: { schema: changeWebhookBody, bytesMax: WEBHOOK_BYTES_MAX },
   success: { status: 200, description: 'As it now is.', schema: schemaRef('Webhook') },
-  errors: ['forbidden', 'webhook-not-found', 'database-unavailable'],
+  errors: ['forbidden', 'webhook-not-found', 'database-unavailable', 'outcome-unknown'],
 });
 
 const DELETE = documented({
@@ -88,7 +88,7 @@ const DELETE = documented({
   auth: 'required',
   params: idParams,
   success: { status: 204, description: 'It is gone.', schema: null },
-  errors: ['forbidden', 'webhook-not-found', 'database-unavailable'],
+  errors: ['forbidden', 'webhook-not-found', 'database-unavailable', 'outcome-unknown'],
 });
 
 /** Adds POST and GET /webhooks, and GET, PATCH and DELETE /webhooks/{id}. */

@@ -8,7 +8,7 @@ import { Webhook } from 'standardwebhooks';
 import type { DeliveryJob, DeliveryQueue, TryAnswer } from '../domain/webhook.ts';
 import type { SendPost } from './webhook-post.ts';
 
-/** Then a delivery is dead. With the pauses between them at most 6.3 hours, 3.2 on average. */
+/** Then a delivery is dead. With the pauses between them at most 6.2 hours, 3.1 on average. */
 export const TRIES_MAX = 8;
 /** The pause after the n-th try is anything up to base * factor ^ (n - 1): full jitter. */
 const RETRY_BASE_MS = 2000;

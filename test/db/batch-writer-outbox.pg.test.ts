@@ -8,7 +8,17 @@ import type { CartId, OrderId, OwnerId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { expectCleanAudit, makeProducts, MERCHANT_ID, productIds } from '../support/shop.ts';
-import { BatchBuilder, claim, newOrderId, openSession, stockOf, userOf } from './batch-builder.ts';
+import { until } from '../support/until.ts';
+import {
+  BatchBuilder,
+  claim,
+  newOrderId,
+  openPlain,
+  openSession,
+  stockOf,
+  userOf,
+  waitingForLock,
+} from './batch-builder.ts';
 import { makeCart, makePayment, makeWebhook, outboxOf } from './shop-rows.ts';
 
 const STOCK = 10;
@@ -207,6 +217,21 @@ describe('a batch', () => {
     expect(await pending()).toBe(true);
     await database.query('UPDATE webhooks SET active = false');
     expect(await pending()).toBe(false);
+  });
+
+  it('is told to a webhook that was made while it waited for a lock', async () => {
+    const blocker = await openPlain(database);
+    await blocker.query('BEGIN');
+    await blocker.query('SELECT FROM products WHERE id = $1 FOR UPDATE', [plenty]);
+    const batch = builder.batch({ orders: [builder.order({ lines: [[plenty, 1]] })] });
+    const end = writeBatch(session, batch);
+    await until('the batch waits', async () => (await waitingForLock(database, 'commit')) === 1);
+    await makeWebhook(database, { active: true });
+    await blocker.query('COMMIT');
+    await end;
+    await blocker.end();
+    expect(await outboxOf(database, batch)).toMatchObject({ pending: true });
+    await database.query('UPDATE webhooks SET active = false');
   });
 
   it('that has nothing to tell waits for nobody, also while a webhook is active', async () => {

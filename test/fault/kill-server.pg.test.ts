@@ -6,7 +6,7 @@ import { ServerProcess } from '../support/server.ts';
 import { expectCleanAudit, makeProducts, productIds } from '../support/shop.ts';
 import { Journal } from './journal.ts';
 
-const ROUNDS = 20;
+const ROUNDS = 10;
 const CUSTOMERS = 48;
 /** Milliseconds of load before the kill: from before the first commit to well into the flow. */
 const LOAD_MS_MAX = 400;
