@@ -18,7 +18,6 @@ import {
   newOrderId,
   openPlain,
   openSession,
-  stockOf,
   userOf,
 } from './batch-builder.ts';
 import { makeCart, makePayment } from './shop-rows.ts';
@@ -185,6 +184,4 @@ it(`never deadlock, and each cart, key and payment has one effect (I3, ${ROUNDS}
     made = orders.map(({ id }) => id);
   }
   expect(ordered).toBeGreaterThan(ROUNDS);
-  const stocks = await Promise.all(IDS.map((id) => stockOf(database, id)));
-  expect(stocks.every((stock) => stock > 0 && stock < STOCK)).toBe(true);
 });
