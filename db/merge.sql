@@ -112,7 +112,9 @@ BEGIN
     SELECT array_agg(k.id) INTO v_bound
       FROM pg_temp.batch_rows r JOIN keyed_effects k ON k.id = r.id
      WHERE r.kind IN ('o', 'k', 'u', 'b');
-    v_duplicates := v_duplicates || coalesce(v_bound, '{}');
+    IF v_bound IS NOT NULL THEN
+      v_duplicates := v_duplicates || v_bound;
+    END IF;
     IF p_carts > 0 AND v_duplicates <> '{}' THEN
       -- An order and the key that it came with take effect together or not at all.
       WITH bound AS (
@@ -160,10 +162,13 @@ BEGIN
 
   -- (11) Units of limited products by customer; before the edits, which may set or lift a limit. What
   -- a batch frees may be of any product: nobody told its limit.
-  v_limited := p_limited > 0 OR (p_statuses > 0 AND EXISTS (
-    SELECT FROM pg_temp.batch_rows r
-      JOIN products p ON p.id = r.product_id AND p.per_customer_limit IS NOT NULL
-     WHERE r.kind = 'f'));
+  v_limited := p_limited > 0;
+  IF p_statuses > 0 AND NOT v_limited THEN
+    v_limited := EXISTS (
+      SELECT FROM pg_temp.batch_rows r
+        JOIN products p ON p.id = r.product_id AND p.per_customer_limit IS NOT NULL
+       WHERE r.kind = 'f');
+  END IF;
   IF v_limited THEN
     INSERT INTO customer_units AS counted (product_id, user_id, units)
     SELECT r.product_id, r.user_id,
@@ -224,7 +229,9 @@ BEGIN
                                 owner_id, batch_no, created_at)
       SELECT id, stock_version, -units, stock, 'sale', p_owner, p_no, v_now FROM sold
     )
-    SELECT v_sold_out || array_agg(id) FILTER (WHERE stock = 0) INTO v_sold_out FROM sold;
+    SELECT v_sold_out || array_agg(id) FILTER (WHERE stock = 0),
+           EXISTS (SELECT FROM webhooks WHERE active)
+      INTO v_sold_out, v_pending FROM sold;
   END IF;
 
   -- ... and so is all that it gets back: last, since no decision of this batch rests on it.
@@ -252,7 +259,7 @@ BEGIN
   END IF;
 
   -- (13) What others are to be told of, beyond the orders of (1), and the caller. Whether there is a
-  -- webhook is asked last: one that was made while this batch waited for a lock is told of it.
+  -- webhook is asked behind the locks: one that was made while this batch waited is told of it.
   IF p_statuses > 0 THEN
     v_changed := ARRAY(SELECT id FROM pg_temp.batch_rows WHERE kind = 'x');
   END IF;
@@ -264,9 +271,11 @@ BEGIN
                                    'cartsChanged', coalesce(to_jsonb(v_carts), '[]'),
                                    'freed', coalesce(v_freed, '[]'));
   END IF;
-  v_pending := (v_orders > 0 OR coalesce(cardinality(v_changed), 0) > 0
-                OR num_nonnulls(v_sold_out, v_restocked, v_refilled) > 0)
-               AND EXISTS (SELECT FROM webhooks WHERE active);
+  IF v_pending IS NULL THEN
+    v_pending := (coalesce(cardinality(v_changed), 0) > 0
+                  OR num_nonnulls(v_sold_out, v_restocked, v_refilled) > 0)
+                 AND EXISTS (SELECT FROM webhooks WHERE active);
+  END IF;
   IF v_pending OR v_report IS NOT NULL OR v_changed IS NOT NULL OR v_sold_out IS NOT NULL THEN
     UPDATE commit_batches
        SET report = v_report, changed_ids = v_changed, sold_out = v_sold_out,
