@@ -135,10 +135,14 @@ export class Router implements OrderGateway {
     const { shard, otherShards } = this.#shardsOf(lines);
     const refused = this.#cannotSend(shard);
     if (refused !== null) return Promise.resolve(refused);
-    const command = placeCommand(request, { ...this.#arrival(), lines, otherShards });
+    // Spelled out, since it runs for every order: copying objects into each other takes time.
+    this.#lastN += 1;
+    const arrival = { n: this.#lastN, now: Date.now(), lines, otherShards };
+    const command = placeCommand(request, arrival);
+    const since = performance.now();
     return new Promise((resolve) => {
       const { metadata } = request;
-      this.#ask({ kind: 'place', ...this.#sentTo(shard), command, metadata, resolve });
+      this.#ask({ kind: 'place', shard, command, metadata, since, moved: false, resolve });
     });
   }
 
