@@ -35,6 +35,7 @@ DECLARE
   v_owner      integer;
   v_fenced     integer[];
   v_count      integer;
+  v_ids        uuid[];
   v_orders     integer := p_orders;
   v_keyed      integer := p_keyed;
   v_carts      uuid[];
@@ -52,10 +53,10 @@ DECLARE
   v_pending    boolean;
 BEGIN
   -- (1) The batch names itself first: whoever must know whether it ended waits on this row.
+  SELECT count(*), array_agg(id) FILTER (WHERE kind = 'o') INTO v_count, v_ids
+    FROM pg_temp.batch_rows;
   INSERT INTO commit_batches (owner_id, no, aborted, orders, committed_at, order_ids)
-  VALUES (p_owner, p_no, false, p_orders, v_now,
-          CASE WHEN p_orders > 0
-               THEN ARRAY(SELECT id FROM pg_temp.batch_rows WHERE kind = 'o') END);
+  VALUES (p_owner, p_no, false, p_orders, v_now, v_ids);
 
   -- (2) A takeover holds these exclusively while it fences. 1214605645: the owner locks of ownership.ts.
   FOREACH v_owner IN ARRAY p_owners LOOP
@@ -74,7 +75,6 @@ BEGIN
   END IF;
 
   -- (4)
-  SELECT count(*) INTO v_count FROM pg_temp.batch_rows;
   IF v_count <> p_rows THEN
     RAISE EXCEPTION 'staged % rows instead of %', v_count, p_rows USING ERRCODE = 'HF002';
   END IF;
