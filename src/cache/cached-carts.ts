@@ -20,6 +20,7 @@ import type {
   SetQuantity,
 } from '../domain/cart.ts';
 import type { CartId, OrderId } from '../domain/ids.ts';
+import { parseCached } from './parse-cached.ts';
 
 /** Milliseconds. */
 export const CART_AGE_MS_MAX = 60_000;
@@ -79,7 +80,7 @@ export class CachedCarts implements Carts {
 
   async findCart(id: CartId): Promise<Cart | undefined> {
     const text = await this.#cache.get(KEY_PREFIX + id);
-    const copy = text === undefined ? undefined : parse(text);
+    const copy = parseCached<Copy>(text);
     if (copy !== undefined && !this.#isOld(id, copy)) return copy === GONE ? undefined : copy;
     const cart = await this.#carts.findCart(id);
     if (cart !== undefined && !this.#isOld(id, cart)) {
@@ -122,13 +123,4 @@ export class CachedCarts implements Carts {
 /** Rises with every change of a cart; closing one and deleting one are its last. */
 function ageOf(copy: Copy): number {
   return copy === GONE || copy.orderId !== null ? Number.MAX_SAFE_INTEGER : copy.version;
-}
-
-/** Undefined where somebody else wrote under our keys. */
-function parse(text: string): Copy | undefined {
-  try {
-    return (JSON.parse(text) as Copy | null) ?? undefined;
-  } catch {
-    return undefined;
-  }
 }

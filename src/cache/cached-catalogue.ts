@@ -11,6 +11,7 @@
 import type { Cache } from '../domain/cache.ts';
 import type { Catalogue, Page, PageRequest, ProductFilter } from '../domain/ports.ts';
 import type { Product } from '../domain/product.ts';
+import { parseCached } from './parse-cached.ts';
 
 /** Milliseconds from the moment the database was asked. */
 const LIST_AGE_MS_MAX = 1_000;
@@ -75,7 +76,7 @@ export class CachedCatalogue implements Catalogue {
     list: { readonly filter: ProductFilter; readonly page: PageRequest },
   ): Promise<ProductPage> {
     const text = await this.#cache.get(key);
-    const cached = text === undefined ? undefined : parse(text);
+    const cached = parseCached<Cached>(text);
     if (cached !== undefined && this.#isFresh(cached.askedAt)) return cached.page;
     const askedAt = this.#clock();
     const page = await this.#catalogue.listProducts(list.filter, list.page);
@@ -104,13 +105,4 @@ function keyOf(filter: ProductFilter, { limit, after }: PageRequest): string {
 /** A page is plain data, which JSON gives back as it was. */
 function format(cached: Cached): string {
   return JSON.stringify(cached);
-}
-
-/** Undefined where somebody else wrote under our keys. */
-function parse(text: string): Cached | undefined {
-  try {
-    return (JSON.parse(text) as Cached | null) ?? undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -23,13 +23,13 @@ import type {
 } from '../domain/cart.ts';
 import type { CartId, ProductId, UserId } from '../domain/ids.ts';
 import type { RequestedLine } from '../domain/order.ts';
-import type { EffectKey, Page, PageRequest } from '../domain/ports.ts';
+import type { Page, PageRequest } from '../domain/ports.ts';
 import type { Product } from '../domain/product.ts';
 import { pageValues, toPage } from './page.ts';
 import { queryRows } from './pool.ts';
 import { PRODUCT_COLUMNS, toProduct } from './product-reader.ts';
 import type { ProductRow } from './product-reader.ts';
-import { inTransaction, onceUnderKey } from './transaction.ts';
+import { effectKey, inTransaction, onceUnderKey } from './transaction.ts';
 import type { Attempt, OnceOutcome } from './transaction.ts';
 
 // The lines in the same statement: one snapshot, so they are those of the version beside them.
@@ -246,11 +246,6 @@ class CartStore implements Carts, CartSweep {
     const { rows } = await client.query(TOUCH, values);
     return rows.length > 0 ? change(client) : { refused: await missingOrClosed(client, cart) };
   }
-}
-
-/** Null = without a key. */
-function effectKey(userId: UserId, key: string | null, request: unknown): EffectKey | null {
-  return key === null ? null : { userId, key, request: JSON.stringify(request) };
 }
 
 async function addLines(

@@ -109,12 +109,7 @@ export function createPaymentStore(pool: Pool): PaymentStore {
     await queryRows(pool, { text, values: [...values] });
   };
   return {
-    async pay(request) {
-      const outcome = await payOnce(pool, request);
-      // The same key may have started that very payment since it was looked for.
-      const beaten = outcome.type === 'refused' && outcome.code === 'payment-in-progress';
-      return beaten && request.key !== null ? payOnce(pool, request) : outcome;
-    },
+    pay: (request) => pay(pool, request),
     async findPayment(id) {
       const rows = await queryRows<Payment>(pool, { text: FIND, values: [id] });
       return rows[0];
@@ -129,7 +124,7 @@ export function createPaymentStore(pool: Pool): PaymentStore {
   };
 }
 
-async function payOnce(pool: Pool, request: PayOrder): Promise<PayOutcome> {
+async function pay(pool: Pool, request: PayOrder): Promise<PayOutcome> {
   const outcome = await onceUnderKey<StartedPayment, Refusal>(pool, request.key, (client) =>
     start(client, request),
   );

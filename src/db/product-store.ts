@@ -15,7 +15,7 @@ import { unreachable } from '../domain/errors.ts';
 import type { Product } from '../domain/product.ts';
 import { PRODUCT_COLUMNS, toProduct } from './product-reader.ts';
 import type { ProductRow } from './product-reader.ts';
-import { onceUnderKey } from './transaction.ts';
+import { effectKey, onceUnderKey } from './transaction.ts';
 
 function timeOf(parameter: string): string {
   return `timestamptz 'epoch' + ${parameter}::double precision * interval '1 millisecond'`;
@@ -45,9 +45,7 @@ export function createProductStore(pool: Pool): ProductMaker {
     async createProduct(request: CreateProduct): Promise<CreateProductOutcome> {
       const { author, idempotencyKey, product } = request;
       const fields = fieldsOf(product);
-      const text = JSON.stringify(['create-product', ...fields]);
-      const key =
-        idempotencyKey === null ? null : { userId: author, key: idempotencyKey, request: text };
+      const key = effectKey(author, idempotencyKey, ['create-product', ...fields]);
       // The key is bound to the whole product: a repeat shows it as it was first answered, however
       // it was edited and sold since.
       const outcome = await onceUnderKey<Product, 'merchant-unknown'>(pool, key, async (client) => {

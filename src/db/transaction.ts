@@ -5,6 +5,7 @@
  */
 import type { Pool, PoolClient, QueryConfig, QueryResultRow } from 'pg';
 import { AppError } from '../domain/errors.ts';
+import type { UserId } from '../domain/ids.ts';
 import type { EffectKey } from '../domain/ports.ts';
 import { toAppError } from './db-error.ts';
 import { effectId, requestHashOf } from './effect-id.ts';
@@ -24,6 +25,11 @@ const FIND_KEY = /* sql */ `
   SELECT encode(request_hash, 'hex'), NULL FROM orders WHERE id = $1`;
 
 const BIND_KEY = /* sql */ `SELECT bind_key($1, $2, decode($3, 'hex'), $4) AS bound`;
+
+/** Null = without a key. `request`: JSON that is equal for equal requests and for no others. */
+export function effectKey(userId: UserId, key: string | null, request: unknown): EffectKey | null {
+  return key === null ? null : { userId, key, request: JSON.stringify(request) };
+}
 
 /**
  * Carries the command out in one READ COMMITTED transaction, unless its key is bound.

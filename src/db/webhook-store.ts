@@ -8,7 +8,7 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { UserId } from '../domain/ids.ts';
-import type { EffectKey, PageRequest } from '../domain/ports.ts';
+import type { PageRequest } from '../domain/ports.ts';
 import { WEBHOOKS_PER_USER_MAX } from '../domain/webhook.ts';
 import type {
   CreateWebhookOutcome,
@@ -22,7 +22,7 @@ import type {
 } from '../domain/webhook.ts';
 import { pageValues, toMs, toPage } from './page.ts';
 import { queryRows } from './pool.ts';
-import { changeRows, onceUnderKey } from './transaction.ts';
+import { changeRows, effectKey, onceUnderKey } from './transaction.ts';
 import type { Attempt } from './transaction.ts';
 
 const COLUMNS = /* sql */ `
@@ -210,11 +210,6 @@ class WebhookStore implements Webhooks {
 /** 256 bits, as Standard Webhooks writes a key. */
 function makeSecret(): string {
   return `whsec_${randomBytes(32).toString('base64')}`;
-}
-
-/** Null = without a key. */
-function effectKey(userId: UserId, key: string | null, request: unknown): EffectKey | null {
-  return key === null ? null : { userId, key, request: JSON.stringify(request) };
 }
 
 function only<T>(rows: readonly T[]): T {

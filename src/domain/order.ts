@@ -97,3 +97,15 @@ export interface Order {
   readonly createdAt: number;
   readonly expiresAt: number;
 }
+
+/**
+ * The order as it was when it reached the status, as far as it may have changed since: what it was
+ * read with may be of a later one.
+ */
+export function orderAsOf(order: Order, status: OrderStatus): Order {
+  if (status === 'WAITING_PAYMENT' || status === 'PAID') {
+    const items = order.items.map((line) => ({ ...line, shippedAt: null, tracking: null }));
+    return { ...order, status, items, payments: status === 'PAID' ? order.payments : [] };
+  }
+  return { ...order, status };
+}

@@ -5,7 +5,7 @@
  */
 import type { DeliveryId, OrderId, ProductId, UserId, WebhookId } from './ids.ts';
 import { ORDER_STATUSES } from './order.ts';
-import type { Order, OrderStatus } from './order.ts';
+import type { OrderStatus } from './order.ts';
 import type { KeyReused } from './outcome.ts';
 import type { Page, PageRequest } from './ports.ts';
 
@@ -196,16 +196,4 @@ export interface WebhookSweep {
 /** The place of an order's event among all of that order. */
 export function placeOf(status: OrderStatus): number {
   return ORDER_STATUSES.indexOf(status);
-}
-
-/**
- * The order as it was when it reached the status, as far as it may have changed since: what it was
- * read with may be of a later one.
- */
-export function orderAsOf(order: Order, status: OrderStatus): Order {
-  if (status === 'WAITING_PAYMENT' || status === 'PAID') {
-    const items = order.items.map((line) => ({ ...line, shippedAt: null, tracking: null }));
-    return { ...order, status, items, payments: status === 'PAID' ? order.payments : [] };
-  }
-  return { ...order, status };
 }

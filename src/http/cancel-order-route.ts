@@ -1,14 +1,11 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 
-import { unreachable } from '../domain/errors.ts';
-import type { OrderStatus } from '../domain/order.ts';
-import type { ChangeStatusOutcome } from '../domain/outcome.ts';
+import type { Order, OrderStatus } from '../domain/order.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import type { Role } from '../domain/user.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
-import { sendChangedOrder } from './changed-order.ts';
-import type { ChangedOrder } from './changed-order.ts';
+import { answerStatusChange, sendChangedOrder } from './changed-order.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { schemaRef } from './json-schema.ts';
 import { orderJson } from './order-json.ts';
@@ -94,32 +91,14 @@ export function addCancelOrderRoute(app: FastifyInstance, deps: CancelOrderDeps)
         reason: request.body?.reason ?? null,
         traceparent: traceparentOf(headers.traceparent),
       });
-      return answer(reply, outcome, { orders: deps.orders, id: order.id, show: (it) => it });
+      const changed = { orders: deps.orders, id: order.id, show: (it: Order) => it };
+      return answerStatusChange(reply, outcome, {
+        ...changed,
+        sendKept: (status) =>
+          status === 'CANCELLED'
+            ? sendChangedOrder(reply, changed)
+            : sendProblem(reply, 'order-not-cancellable', { orderStatus: status }),
+      });
     },
   );
-}
-
-/** Total over the outcomes: a new one does not compile until it has an answer. */
-async function answer(
-  reply: FastifyReply,
-  outcome: ChangeStatusOutcome,
-  order: ChangedOrder,
-): Promise<FastifyReply> {
-  switch (outcome.type) {
-    case 'changed':
-      if (outcome.replayed) reply.header('idempotency-replayed', 'true');
-      return sendChangedOrder(reply, order);
-    case 'not-changeable':
-      return outcome.status === 'CANCELLED'
-        ? sendChangedOrder(reply, order)
-        : sendProblem(reply, 'order-not-cancellable', { orderStatus: outcome.status });
-    case 'key-reused':
-      return sendProblem(reply, 'idempotency-key-reused');
-    case 'shed':
-      return sendProblem(reply, outcome.code);
-    case 'unknown':
-      return sendProblem(reply, 'outcome-unknown', { orderId: order.id });
-    default:
-      return unreachable(outcome);
-  }
 }

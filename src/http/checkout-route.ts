@@ -7,7 +7,8 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 
 import type { Cart, Carts } from '../domain/cart.ts';
 import type { OrderId } from '../domain/ids.ts';
-import type { Order } from '../domain/order.ts';
+import { orderAsOf } from '../domain/order.ts';
+import { REFUSAL_CODES } from '../domain/outcome.ts';
 import type { PlaceOrderOutcome } from '../domain/outcome.ts';
 import type { OrderGateway, OrderReader } from '../domain/ports.ts';
 import { identityOf } from './authenticate.ts';
@@ -59,13 +60,7 @@ const OPTIONS = documented({
     'cart-empty',
     'cart-changed',
     'idempotency-key-reused',
-    'product-not-found',
-    'product-not-for-sale',
-    'sale-not-started',
-    'sale-ended',
-    'currency-mismatch',
-    'limit-exceeded',
-    'out-of-stock',
+    ...REFUSAL_CODES,
     'overloaded',
     'database-unavailable',
     'outcome-unknown',
@@ -138,11 +133,7 @@ async function answerAgain(
 ): Promise<FastifyReply> {
   const order = await orders.findOrder(id);
   if (order === undefined) throw new Error(`a cart names order ${id}, which is not there`);
-  return answerOrder(reply, { type: 'accepted', order: asPlaced(order), replayed: true }, clock);
-}
-
-/** As it was first answered. */
-function asPlaced(order: Order): Order {
-  const items = order.items.map((line) => ({ ...line, shippedAt: null, tracking: null }));
-  return { ...order, status: 'WAITING_PAYMENT', items, payments: [] };
+  // As it was first answered.
+  const placed = orderAsOf(order, 'WAITING_PAYMENT');
+  return answerOrder(reply, { type: 'accepted', order: placed, replayed: true }, clock);
 }

@@ -1,12 +1,9 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 
-import { unreachable } from '../domain/errors.ts';
-import type { ChangeStatusOutcome } from '../domain/outcome.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
-import { sendChangedOrder } from './changed-order.ts';
-import type { ChangedOrder } from './changed-order.ts';
+import { answerStatusChange } from './changed-order.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { schemaRef } from './json-schema.ts';
 import { managedOrder } from './managed-order.ts';
@@ -77,30 +74,12 @@ export function addCompleteOrderRoute(app: FastifyInstance, deps: CompleteOrderD
         reason: null,
         traceparent: traceparentOf(headers.traceparent),
       });
-      return answer(reply, outcome, { orders: deps.orders, id: order.id, show });
+      return answerStatusChange(reply, outcome, {
+        orders: deps.orders,
+        id: order.id,
+        show,
+        sendKept: (status) => sendProblem(reply, 'order-not-completable', { orderStatus: status }),
+      });
     },
   );
-}
-
-/** Total over the outcomes. */
-async function answer(
-  reply: FastifyReply,
-  outcome: ChangeStatusOutcome,
-  order: ChangedOrder,
-): Promise<FastifyReply> {
-  switch (outcome.type) {
-    case 'changed':
-      if (outcome.replayed) reply.header('idempotency-replayed', 'true');
-      return sendChangedOrder(reply, order);
-    case 'not-changeable':
-      return sendProblem(reply, 'order-not-completable', { orderStatus: outcome.status });
-    case 'key-reused':
-      return sendProblem(reply, 'idempotency-key-reused');
-    case 'shed':
-      return sendProblem(reply, outcome.code);
-    case 'unknown':
-      return sendProblem(reply, 'outcome-unknown', { orderId: order.id });
-    default:
-      return unreachable(outcome);
-  }
 }

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+import { REFUSAL_CODES } from '../domain/outcome.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
@@ -45,13 +46,7 @@ const OPTIONS = documented({
   errors: [
     'forbidden',
     'idempotency-key-reused',
-    'product-not-found',
-    'product-not-for-sale',
-    'sale-not-started',
-    'sale-ended',
-    'currency-mismatch',
-    'limit-exceeded',
-    'out-of-stock',
+    ...REFUSAL_CODES,
     'overloaded',
     'database-unavailable',
     'outcome-unknown',

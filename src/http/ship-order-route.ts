@@ -1,11 +1,10 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
-import { unreachable } from '../domain/errors.ts';
-import type { ChangeStatusOutcome } from '../domain/outcome.ts';
+import type { OrderStatus } from '../domain/order.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
-import { sendChangedOrder } from './changed-order.ts';
+import { answerStatusChange } from './changed-order.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { schemaRef } from './json-schema.ts';
 import { managedOrder } from './managed-order.ts';
@@ -79,49 +78,25 @@ export function addShipOrderRoute(app: FastifyInstance, deps: ShipOrderDeps): vo
         reason: null,
         traceparent: traceparentOf(headers.traceparent),
       });
-      return new ShipAnswer(deps, managed).send(reply, outcome);
+      return answerStatusChange(reply, outcome, {
+        orders: deps.orders,
+        id: order.id,
+        show: managed.show,
+        sendKept: (status) => sendUnshipped(reply, status, { orders: deps.orders, managed }),
+      });
     },
   );
 }
 
-/** Answers one shipment; total over the outcomes. */
-class ShipAnswer {
-  readonly #deps: ShipOrderDeps;
-  readonly #managed: ManagedOrder;
-
-  constructor(deps: ShipOrderDeps, managed: ManagedOrder) {
-    this.#deps = deps;
-    this.#managed = managed;
-  }
-
-  async send(reply: FastifyReply, outcome: ChangeStatusOutcome): Promise<FastifyReply> {
-    const { order, show } = this.#managed;
-    switch (outcome.type) {
-      case 'changed':
-        if (outcome.replayed) reply.header('idempotency-replayed', 'true');
-        return sendChangedOrder(reply, { orders: this.#deps.orders, id: order.id, show });
-      case 'not-changeable':
-        return this.#sendUnchanged(reply, outcome);
-      case 'key-reused':
-        return sendProblem(reply, 'idempotency-key-reused');
-      case 'shed':
-        return sendProblem(reply, outcome.code);
-      case 'unknown':
-        return sendProblem(reply, 'outcome-unknown', { orderId: order.id });
-      default:
-        return unreachable(outcome);
-    }
-  }
-
-  /** Lines that were shipped before are a success, wherever their order went since. */
-  async #sendUnchanged(
-    reply: FastifyReply,
-    { status }: ChangeStatusOutcome & { type: 'not-changeable' },
-  ): Promise<FastifyReply> {
-    const order = await this.#deps.orders.findOrder(this.#managed.order.id);
-    const own = order === undefined ? undefined : this.#managed.show(order);
-    return own !== undefined && own.items.every(({ shippedAt }) => shippedAt !== null)
-      ? reply.send(orderJson(own))
-      : sendProblem(reply, 'order-not-shippable', { orderStatus: status });
-  }
+/** Lines that were shipped before are a success, wherever their order went since. */
+async function sendUnshipped(
+  reply: FastifyReply,
+  status: OrderStatus,
+  { orders, managed }: Pick<ShipOrderDeps, 'orders'> & { readonly managed: ManagedOrder },
+): Promise<FastifyReply> {
+  const order = await orders.findOrder(managed.order.id);
+  const own = order === undefined ? undefined : managed.show(order);
+  return own !== undefined && own.items.every(({ shippedAt }) => shippedAt !== null)
+    ? reply.send(orderJson(own))
+    : sendProblem(reply, 'order-not-shippable', { orderStatus: status });
 }
