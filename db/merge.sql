@@ -194,7 +194,8 @@ BEGIN
       WINDOW w AS (PARTITION BY r.product_id ORDER BY r.id ROWS UNBOUNDED PRECEDING)
     ), stocked AS (
       UPDATE products p
-         SET stock = last.stock_after, stock_version = last.stock_version
+         SET stock = last.stock_after, stock_version = last.stock_version,
+             supplied = p.supplied + last.stock_after - p.stock
         FROM (SELECT DISTINCT ON (product_id) product_id, stock_after, stock_version
                 FROM placed ORDER BY product_id, stock_version DESC) last
        WHERE p.id = last.product_id

@@ -28,7 +28,8 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_email_key ON users (lower(email));
 CREATE UNIQUE INDEX users_username_key ON users (lower(username));
 
--- stock is what is left to sell. No index holds a column that a sale changes and pages are kept
+-- stock is what is left to sell, supplied all that there ever was: what orders take and give back
+-- changes only the one. No index holds a column that a sale changes and pages are kept
 -- half empty, so the update of the hot row stays within its page (HOT).
 CREATE TABLE products (
   id             uuid PRIMARY KEY,
@@ -43,6 +44,7 @@ CREATE TABLE products (
   sale_starts_at timestamptz,
   sale_ends_at   timestamptz,
   stock          bigint NOT NULL CHECK (stock >= 0),
+  supplied       bigint NOT NULL,
   stock_version  bigint NOT NULL,
   sequence       bigint NOT NULL,
   version        bigint NOT NULL,
@@ -300,6 +302,21 @@ CREATE INDEX webhook_deliveries_due_idx
   ON webhook_deliveries (webhook_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_order_idx
   ON webhook_deliveries (webhook_id, subject_id, place) WHERE status = 'pending';
+
+-- What operators did to the running engine, recorded before it was done. target: the id of a product
+-- or an order, or the number of a shard. outcome: `done`, or the code of the error that it ended with;
+-- null = it is under way, or was cut off.
+CREATE TYPE operator_action_kind AS ENUM ('pause', 'resume', 'restart', 'release');
+CREATE TABLE operator_actions (
+  id         uuid PRIMARY KEY,
+  kind       operator_action_kind NOT NULL,
+  target     text NOT NULL,
+  reason     text,
+  author     uuid NOT NULL,
+  created_at timestamptz NOT NULL,
+  outcome    text
+);
+CREATE INDEX operator_actions_list_idx ON operator_actions (created_at DESC, id DESC);
 
 -- Binds the key of a command that no batch carries, as the last step of the transaction that carries
 -- it out. False: the key is bound already, and the transaction must be rolled back. The claim is the

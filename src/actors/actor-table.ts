@@ -60,6 +60,13 @@ export class ActorTable {
     if (actor.diverged) this.#reloadIfSettled(actor);
   }
 
+  /** An order's line is committed. `now`: milliseconds since the epoch. */
+  commitSale({ productId, quantity }: RequestedLine, now: number): void {
+    const actor = this.get(productId);
+    actor.commitSale(quantity, now);
+    if (actor.diverged) this.#reloadIfSettled(actor);
+  }
+
   /** What was taken for this line and customer is not committed, nor ever will be. */
   giveBack({ productId, quantity }: RequestedLine, userId: UserId): void {
     const actor = this.get(productId);

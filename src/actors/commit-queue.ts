@@ -46,6 +46,8 @@ export interface OrderDecision extends DecisionBase {
 export interface StockDecision extends DecisionBase {
   readonly kind: 'stock-change';
   readonly change: ChangeStockCommand;
+  /** Milliseconds since the epoch. */
+  readonly decidedAt: number;
   readonly waiting: Waiting<ChangeStockCommand>;
   repeats: WaitingRequest[];
 }
@@ -62,6 +64,8 @@ export interface EditDecision extends DecisionBase {
   readonly kind: 'edit';
   /** The one that it makes. */
   readonly version: number;
+  /** Milliseconds since the epoch. */
+  readonly decidedAt: number;
   readonly waiting: Waiting<EditProductCommand>;
 }
 
@@ -196,10 +200,21 @@ export class CommitQueue {
     if (decisions.length > 0) this.#again.push(decisions);
   }
 
+  /** Decisions that are not sent yet. */
+  *unsent(): Generator<Decision> {
+    yield* this.#open;
+    yield* this.#alone;
+  }
+
+  /** Batches on their way, or to be sent again. */
+  get sent(): readonly (readonly Decision[])[] {
+    return [...this.#inFlight.values(), ...this.#again];
+  }
+
   /** The earliest time at which an order expires that is on its way; Infinity without one. */
   earliestExpiry(): number {
     let earliest = Infinity;
-    for (const decisions of [...this.#inFlight.values(), ...this.#again, this.#open]) {
+    for (const decisions of [...this.sent, this.#open]) {
       for (const decision of decisions) {
         if (decision.kind === 'order') {
           earliest = Math.min(earliest, decision.decided.order.expiresAt);
@@ -229,6 +244,7 @@ export class CommitQueue {
     const statusChanges: StatusChange[] = [];
     const edits: EditProductCommand[] = [];
     const owners = [this.#ownerId];
+    const [first] = decisions;
     for (const decision of decisions) {
       decision.sends += 1;
       for (const other of decision.others) if (!owners.includes(other)) owners.push(other);
@@ -240,6 +256,7 @@ export class CommitQueue {
     return {
       ownerId: this.#ownerId,
       no: this.#lastNo,
+      openedAt: first === undefined ? 0 : decidedAt(first),
       owners: owners.toSorted((a, b) => a - b),
       orders,
       stockChanges,
@@ -247,6 +264,12 @@ export class CommitQueue {
       edits,
     };
   }
+}
+
+/** Milliseconds since the epoch. */
+function decidedAt(decision: Decision): number {
+  if (decision.kind === 'order') return decision.decided.order.createdAt;
+  return decision.kind === 'status-change' ? decision.change.at : decision.decidedAt;
 }
 
 /** The primary keys under which PostgreSQL arbitrates it. */

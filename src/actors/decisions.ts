@@ -27,6 +27,7 @@ import { NONE } from './commit-queue.ts';
 import type { Decision, HoldName, StatusDecision } from './commit-queue.ts';
 import { canServe, refusalOf, reportsOn } from './decide-order.ts';
 import type { Turn } from './mailroom.ts';
+import { recordOf } from './refusals.ts';
 import type { Settlement } from './settlement.ts';
 import type { ShardState } from './shard-state.ts';
 import { isHold, isKind } from './waiting.ts';
@@ -51,7 +52,7 @@ export class Decisions {
     } else if (isKind(waiting, 'place')) this.#decideOrder(turn, waiting, now);
     else if (isKind(waiting, 'change-stock')) this.#decideStock(waiting, now);
     else if (isKind(waiting, 'change-status')) this.#decideStatus(waiting, now);
-    else if (isKind(waiting, 'edit-product')) this.#decideEdit(waiting);
+    else if (isKind(waiting, 'edit-product')) this.#decideEdit(waiting, now);
   }
 
   #shedIfLate(waiting: Waiting, now: number): boolean {
@@ -71,7 +72,7 @@ export class Decisions {
     }
     const { userId } = command;
     if (!canServe(turn.lines, userId, now)) {
-      this.#refuse(waiting, reportsOn(turn.lines, userId, now));
+      this.#refuse(waiting, reportsOn(turn.lines, userId, now), now);
       return;
     }
     const currency = turn.lines[0]?.actor.product?.price.currency ?? '';
@@ -104,11 +105,11 @@ export class Decisions {
       this.#accept(waiting, { currency, lines, limited, holds, repeats }, now);
     } else {
       this.#state.attempts.release(attempt, null);
-      this.#refuse(waiting, reports);
+      this.#refuse(waiting, reports, now);
       for (const repeat of repeats) {
         const { id, requestHash } = repeat.command;
         const same = id === command.id && requestHash === command.requestHash;
-        if (same && isKind(repeat, 'place')) this.#refuse(repeat, reports);
+        if (same && isKind(repeat, 'place')) this.#refuse(repeat, reports, now);
         else this.#state.decideAgain(repeat);
       }
     }
@@ -150,16 +151,21 @@ export class Decisions {
   }
 
   /** The answer waits for a look-up where the id may be bound to an order that is not in memory. */
-  #refuse(waiting: Waiting<PlaceCommand>, reports: readonly LineReport[]): void {
+  #refuse(waiting: Waiting<PlaceCommand>, reports: readonly LineReport[], now: number): void {
     const refusal = refusalOf(reports);
-    if (refusal === null) throw new Error(`order ${waiting.command.id} is refused for no reason`);
-    const answer: Answer = { n: waiting.command.n, type: 'refused', refusal };
+    const { command } = waiting;
+    if (refusal === null) throw new Error(`order ${command.id} is refused for no reason`);
+    const answer: Answer = { n: command.n, type: 'refused', refusal };
+    if (!command.keyed) {
+      this.#state.out.answer(waiting, answer);
+      return;
+    }
+    const record = recordOf(command, refusal, { reports, decidedAt: now });
     const { actors } = this.#state.mailroom;
-    const isNew =
-      !waiting.command.keyed ||
-      waiting.lines.some(({ productId }) => actors.find(productId)?.covered === true);
-    if (isNew) this.#state.out.answer(waiting, answer);
-    else this.#state.lookUps.add({ waiting, otherwise: answer });
+    if (waiting.lines.some(({ productId }) => actors.find(productId)?.covered === true)) {
+      this.#state.refusals.remember(command, record);
+      this.#state.out.answer(waiting, answer);
+    } else this.#state.lookUps.add({ waiting, otherwise: answer, record });
   }
 
   #decideStock(waiting: Waiting<ChangeStockCommand>, now: number): void {
@@ -183,12 +189,12 @@ export class Decisions {
     // Removed units are gone now; added ones are on sale after the COMMIT.
     actor.available += Math.min(0, delta);
     actor.uncommitted += 1;
-    const ends = { waiting, repeats: NONE, others: NONE, sends: 0 };
+    const ends = { waiting, repeats: NONE, others: NONE, decidedAt: now, sends: 0 };
     this.#join({ kind: 'stock-change', change: command, ...ends }, waiting, now);
   }
 
   /** No other edit of the product is under way (mailroom). */
-  #decideEdit(waiting: Waiting<EditProductCommand>): void {
+  #decideEdit(waiting: Waiting<EditProductCommand>, now: number): void {
     const { n, productId, ifVersion, changes } = waiting.command;
     const actor = this.#state.mailroom.actors.get(productId);
     if (!actor.product) {
@@ -204,7 +210,7 @@ export class Decisions {
     }
     // It keeps its place: no batch bounds what waits for a batch of its own (I9).
     actor.startEdit(changes);
-    const ends = { others: NONE, sends: 0 };
+    const ends = { others: NONE, decidedAt: now, sends: 0 };
     this.#state.commits.addAlone({ kind: 'edit', version: version + 1, waiting, ...ends });
   }
 
@@ -236,7 +242,7 @@ export class Decisions {
     while (!this.#state.commits.fullOfExpiries) {
       const order = this.#state.expiry.takeDue(now);
       if (order === null) return;
-      const others = this.#ownersOf(order.partitions);
+      const others = this.#ownersOf(order.lines.map(({ productId }) => partitionOf(productId)));
       if (others === null || this.#state.commits.changing(order.orderId) !== undefined) {
         this.#state.expiry.rest(order, now);
         continue;
@@ -301,15 +307,23 @@ export class Decisions {
     for (const effect of effects) {
       if (effect.kind === 'order') this.#settlement.remember(effect.id, effect);
     }
-    for (const { lookUp, effect } of this.#state.lookUps.end(effects)) {
-      const { n, requestHash } = lookUp.waiting.command;
+    const { lookUps, out, refusals } = this.#state;
+    for (const { lookUp, effect } of lookUps.end(effects)) {
+      const { waiting, otherwise, record } = lookUp;
+      const { command } = waiting;
+      const order = command.kind === 'place' ? command : null;
       if (effect === undefined) {
         // What was to be said rests on what this owner knew when it was proven.
-        if (this.#state.isProven(now)) this.#state.out.answer(lookUp.waiting, lookUp.otherwise);
-        else this.#state.out.shed(lookUp.waiting, 'database-unavailable');
-      } else if (effect.requestHash !== requestHash) {
-        this.#state.out.answer(lookUp.waiting, { n, type: 'key-reused' });
-      } else this.#state.out.answer(lookUp.waiting, replayOf(effect, n));
+        if (this.#state.isProven(now)) {
+          if (order !== null && record !== undefined) refusals.remember(order, record);
+          out.answer(waiting, otherwise);
+        } else out.shed(waiting, 'database-unavailable');
+      } else {
+        if (order !== null) refusals.forget(order);
+        const isSame = effect.requestHash === command.requestHash;
+        const { n } = command;
+        out.answer(waiting, isSame ? replayOf(effect, n) : { n, type: 'key-reused' });
+      }
     }
   }
 }

@@ -11,6 +11,7 @@
  * shard need not look for unpaid orders that were made long before it.
  */
 import type { ExpiringOrder } from '../domain/batch.ts';
+import { HoldBook } from './hold-book.ts';
 
 /** Orders in one load: what one answer may take of the thread's memory and time. */
 const LOAD_MAX = 50_000;
@@ -18,6 +19,8 @@ const LOAD_MAX = 50_000;
 const WATERMARK_STEP_MS = 1000;
 
 export class Expiry {
+  /** What the orders hold that are here and not known to be paid or over. */
+  readonly book: HoldBook;
   readonly #max: number;
   readonly #heap: ExpiringOrder[] = [];
   /** Their expiry did not take place; they come back to the heap at their time. */
@@ -33,6 +36,12 @@ export class Expiry {
 
   constructor(max: number) {
     this.#max = max;
+    this.book = new HoldBook(max);
+  }
+
+  /** Every order that waits for payment is here. */
+  get complete(): boolean {
+    return this.#horizon === Infinity;
   }
 
   /** Orders in the heap (I9). */
@@ -47,6 +56,7 @@ export class Expiry {
       this.#horizon = order.expiresAt - 1;
       return;
     }
+    this.book.add(order);
     this.#push(order);
   }
 
@@ -81,12 +91,14 @@ export class Expiry {
     if (this.#loading || this.#horizon === Infinity) return null;
     if (this.#heap.length > this.#max - LOAD_MAX && this.#heap.length > 0) return null;
     this.#loading = true;
+    this.book.startLoad();
     const after = this.#horizon === -Infinity ? null : this.#horizon;
     return { after, max: LOAD_MAX };
   }
 
   endLoad(orders: readonly ExpiringOrder[], complete: boolean): void {
     this.#loading = false;
+    this.book.endLoad(orders);
     for (const order of orders) this.#push(order);
     const last = orders.at(-1);
     this.#horizon = complete || last === undefined ? Infinity : last.expiresAt;

@@ -10,6 +10,7 @@ import { reportsOn } from './decide-order.ts';
 import type { ActorTable } from './actor-table.ts';
 import type { Turn } from './mailroom.ts';
 import type { Outbox } from './outbox.ts';
+import type { Tally } from './tally.ts';
 import type { HoldCommand, Waiting } from './waiting.ts';
 
 interface Hold {
@@ -20,11 +21,13 @@ interface Hold {
 export class Holds {
   readonly #actors: ActorTable;
   readonly #out: Outbox;
+  readonly #tally: Tally;
   readonly #byHome = new Map<OwnerId, Map<number, Hold>>();
 
-  constructor(actors: ActorTable, out: Outbox) {
+  constructor(actors: ActorTable, out: Outbox, tally: Tally) {
     this.#actors = actors;
     this.#out = out;
+    this.#tally = tally;
   }
 
   /** Holds that are taken or wait in a mailbox. */
@@ -45,6 +48,9 @@ export class Holds {
   /** Its turn has come: takes all lines or none, and says what it could do. */
   decide(turn: Turn, { home, attempt, take, userId }: HoldCommand, now: number): void {
     const reports = reportsOn(turn.lines, userId, now);
+    for (const { failure, productId } of reports) {
+      if (failure !== null) this.#actors.find(productId)?.refuse(failure);
+    }
     const takes = take && reports.every(({ failure }) => failure === null);
     const taken = takes
       ? turn.lines.map(({ line, actor }) => actor.take(line.quantity, userId))
@@ -56,9 +62,16 @@ export class Holds {
     this.#out.send(home, { type: 'held', attempt, reports, taken });
   }
 
-  settle(home: OwnerId, attempt: number): void {
+  /** Its order is committed. `now`: milliseconds since the epoch. */
+  settle(home: OwnerId, attempt: number, now: number): void {
     const hold = this.#byHome.get(home)?.get(attempt);
-    if (hold !== undefined) this.#end(hold, false);
+    if (hold === undefined) return;
+    this.#forget(home, attempt);
+    if (!hold.taken) return;
+    for (const line of hold.waiting.lines) {
+      this.#actors.commitSale(line, now);
+      this.#tally.units += line.quantity;
+    }
   }
 
   /**

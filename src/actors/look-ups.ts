@@ -6,6 +6,7 @@
  * together for the next (I9: they still count as undecided).
  */
 import type { StoredEffect } from '../domain/batch.ts';
+import type { RefusalRecord } from '../domain/inspection.ts';
 import type { Answer } from '../domain/wire.ts';
 import type { WaitingRequest } from './waiting.ts';
 
@@ -13,6 +14,8 @@ export interface LookUp {
   readonly waiting: WaitingRequest;
   /** The answer when the id is not bound. */
   readonly otherwise: Answer;
+  /** Of an order that is refused then. */
+  readonly record?: RefusalRecord;
 }
 
 export class LookUps {

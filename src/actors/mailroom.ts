@@ -45,9 +45,27 @@ export class Mailroom {
     this.#placesMax = limits.mailboxMax;
   }
 
+  /** How many commands may hold a place. */
+  get placesMax(): number {
+    return this.#placesMax;
+  }
+
   /** Commands that hold a place. */
   get undecided(): number {
     return this.#undecided;
+  }
+
+  /** When the oldest command in a mailbox came, milliseconds since the epoch. */
+  oldestArrival(): number | null {
+    if (this.#undecided === 0) return null;
+    let oldest = Infinity;
+    for (const { oldestArrival } of this.actors.all()) {
+      oldest = Math.min(oldest, oldestArrival ?? Infinity);
+    }
+    for (const { done, command } of this.#unboxed) {
+      if (!done) oldest = Math.min(oldest, command.receivedAt);
+    }
+    return oldest === Infinity ? null : oldest;
   }
 
   /** Gives the command a place in each of its mailboxes; false when there is none. */
@@ -193,12 +211,18 @@ export class Mailroom {
   #hasPlace({ command, lines }: Waiting): boolean {
     const kept = command.kind !== 'place' && command.kind !== 'edit-product';
     if (kept) return this.#undecided < this.#placesMax;
-    const free = Math.floor(this.#placesMax * ORDER_PLACES_SHARE) - this.#undecided;
-    if (free <= 0) return false;
+    const depthMax = this.orderDepthMax;
+    if (depthMax < 0) return false;
     return lines.every(({ productId }) => {
       const depth = this.actors.find(productId)?.mailbox.length ?? 0;
-      return depth <= free / 2;
+      return depth <= depthMax;
     });
+  }
+
+  /** A mailbox that is deeper takes no more orders at the moment; -1: none does. */
+  get orderDepthMax(): number {
+    const free = Math.floor(this.#placesMax * ORDER_PLACES_SHARE) - this.#undecided;
+    return free > 0 ? Math.floor(free / 2) : -1;
   }
 
   /** The command's lines with their actors, or null while it does not head all their mailboxes. */

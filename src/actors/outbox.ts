@@ -1,17 +1,21 @@
-/** The effects of one step, in the order in which they came about. */
+/** The effects of one step, in the order in which they came about; answers are counted on the way. */
 import type { OwnerId } from '../domain/ids.ts';
-import type { ShedCode } from '../domain/outcome.ts';
+import type { Refusal, ShedCode } from '../domain/outcome.ts';
 import type { Answer, PeerMessage } from '../domain/wire.ts';
 import type { Mailroom } from './mailroom.ts';
 import type { Effect } from './shard-protocol.ts';
+import { countUp } from './tally.ts';
+import type { Tally } from './tally.ts';
 import type { Waiting, WaitingRequest } from './waiting.ts';
 
 export class Outbox {
   readonly #mailroom: Mailroom;
+  readonly #tally: Tally;
   #effects: Effect[] = [];
 
-  constructor(mailroom: Mailroom) {
+  constructor(mailroom: Mailroom, tally: Tally) {
     this.#mailroom = mailroom;
+    this.#tally = tally;
   }
 
   push(effect: Effect): void {
@@ -31,6 +35,8 @@ export class Outbox {
 
   answer(waiting: WaitingRequest, answer: Answer): void {
     this.#mailroom.releasePlace(waiting);
+    if (answer.type === 'refused') this.#countRefusal(answer.refusal);
+    else if (answer.type === 'accepted' && answer.replayed) this.#tally.replayed += 1;
     this.#effects.push({ type: 'answer', to: waiting.from, answer });
   }
 
@@ -42,7 +48,14 @@ export class Outbox {
     if (command.kind === 'hold') {
       this.send(command.home, { type: 'hold-shed', attempt: command.attempt, code });
     } else {
+      countUp(this.#tally.shed, code);
       this.push({ type: 'answer', to, answer: { n: command.n, type: 'shed', code } });
     }
+  }
+
+  /** Of the lines of other shards their holders say what they could not do. */
+  #countRefusal({ code, items }: Refusal): void {
+    countUp(this.#tally.refused, code);
+    for (const { productId } of items) this.#mailroom.actors.find(productId)?.refuse(code);
   }
 }

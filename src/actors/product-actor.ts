@@ -14,10 +14,13 @@
  */
 import type { ProductId, UserId } from '../domain/ids.ts';
 import type { RequestedLine } from '../domain/order.ts';
-import type { LineFailure, LineReport } from '../domain/outcome.ts';
+import type { LineFailure, LineReport, RefusalCode } from '../domain/outcome.ts';
 import type { FreedUnits, ProductChanges, ProductState } from '../domain/product.ts';
 import type { AcceptedLine } from '../domain/wire.ts';
 import { Queue } from './queue.ts';
+import { SaleRates } from './sale-rates.ts';
+import { countUp } from './tally.ts';
+import type { Counts } from './tally.ts';
 import type { Waiting } from './waiting.ts';
 
 export class ProductActor {
@@ -27,6 +30,12 @@ export class ProductActor {
   product: ProductState | null | undefined = undefined;
   /** Units that can be promised now: committed stock less what is taken and not yet committed. */
   available = 0;
+  /** Units in committed orders that are live; nothing is decided by it, nor by what else is counted. */
+  live = 0;
+  /** Committed sales; null = none since it is in memory. */
+  rates: SaleRates | null = null;
+  /** Lines by the reason for which they were refused; null = none since it is in memory. */
+  refused: Counts<RefusalCode> | null = null;
   /** The last sequence given. */
   sequence = 0;
   /** Decisions and holds of this product without an end; above 0 it is never dropped. */
@@ -59,6 +68,7 @@ export class ProductActor {
   load(product: ProductState | null, covered: boolean): void {
     this.product = product;
     this.available = product?.stock ?? 0;
+    this.live = (product?.supplied ?? 0) - this.available;
     this.sequence = product?.sequence ?? 0;
     // What was covered before it was loaded again still is: forgetting an order would have ended it.
     this.covered ||= covered;
@@ -79,6 +89,7 @@ export class ProductActor {
     if (this.product === undefined) this.#freedMeanwhile.push(freed);
     else if (this.product !== null && freed.stockVersion > this.product.stockVersion) {
       this.available += freed.units;
+      this.live -= freed.units;
       for (const { userId, units } of freed.customers) this.#count(userId, -units);
     }
   }
@@ -154,6 +165,7 @@ export class ProductActor {
       quantity,
       failure: this.failureOf(quantity, userId, now),
       available: this.available,
+      sequence: this.sequence,
       limited: this.limited,
       saleStartsAt: this.product?.saleStartsAt ?? null,
       currency: this.product?.price.currency ?? null,
@@ -169,6 +181,19 @@ export class ProductActor {
     this.uncommitted += 1;
     this.sequence += 1;
     return { name: product.name, unitPrice: product.price.amount, sequence: this.sequence };
+  }
+
+  /** What was taken for an order's line is committed. `now`: milliseconds since the epoch. */
+  commitSale(quantity: number, now: number): void {
+    this.live += quantity;
+    this.rates ??= new SaleRates();
+    this.rates.count(quantity, now);
+    this.settle(0);
+  }
+
+  refuse(code: RefusalCode): void {
+    this.refused ??= {};
+    countUp(this.refused, code);
   }
 
   /** A decision of this product has its end; `freed` units (0 or more) are on sale again. */
@@ -188,6 +213,16 @@ export class ProductActor {
     const counted = (this.#customers.get(userId) ?? 0) + units;
     if (counted > 0) this.#customers.set(userId, counted);
     else this.#customers.delete(userId);
+  }
+
+  /**
+   * When the oldest command came that waits, milliseconds since the epoch. Those that were served
+   * through another mailbox still stand in this one, and stay: looking changes nothing.
+   */
+  get oldestArrival(): number | null {
+    if (this.mailbox.length === 0) return null;
+    for (const { done, command } of this.mailbox) if (!done) return command.receivedAt;
+    return null;
   }
 
   /** Nothing would be lost by forgetting this actor. */

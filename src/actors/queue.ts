@@ -21,6 +21,14 @@ export class Queue<T> {
     return this.#items[this.#head];
   }
 
+  /** From the first to the last; they stay. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let at = this.#head; at < this.#items.length; at += 1) {
+      const item = this.#items[at];
+      if (item !== undefined) yield item;
+    }
+  }
+
   shift(): T | undefined {
     const item = this.#items[this.#head];
     if (this.#head === this.#items.length) return undefined;

@@ -12,8 +12,8 @@
  */
 import type { FreedUnits } from '../domain/product.ts';
 import type { AbortCause, Committed, ExpiringOrder, StatusChange } from '../domain/batch.ts';
-import { PARTITIONS, partitionOf, shardOf } from '../domain/ids.ts';
-import type { OrderId, OwnerId, PartitionId, ProductId } from '../domain/ids.ts';
+import { partitionOf, shardOf } from '../domain/ids.ts';
+import type { OrderId, OwnerId, ProductId } from '../domain/ids.ts';
 import type { OrderStatus } from '../domain/order.ts';
 import type { ShedCode } from '../domain/outcome.ts';
 import type { Answer, PlaceCommand } from '../domain/wire.ts';
@@ -45,6 +45,14 @@ export interface Undoing {
   readonly restUntil: number;
 }
 
+interface BatchEnd {
+  readonly committed: Committed;
+  /** Ids of it that were bound before; null = none. */
+  readonly duplicates: ReadonlySet<string> | null;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
 export class Settlement {
   readonly #state: ShardState;
 
@@ -52,14 +60,16 @@ export class Settlement {
     this.#state = state;
   }
 
-  commit(no: number, committed: Committed): void {
+  /** `now`: milliseconds since the epoch. */
+  commit(no: number, committed: Committed, now: number): void {
     const duplicates = committed.duplicates.length > 0 ? new Set(committed.duplicates) : null;
+    const end = { committed, duplicates, now };
     for (const decision of this.#state.commits.land(no)) {
       this.#state.commits.forget(decision);
-      if (decision.kind === 'order') this.#commitOrder(decision, committed, duplicates);
-      else if (decision.kind === 'stock-change') this.#commitStock(decision, committed, duplicates);
+      if (decision.kind === 'order') this.#commitOrder(decision, end);
+      else if (decision.kind === 'stock-change') this.#commitStock(decision, end);
       else if (decision.kind === 'edit') this.#commitEdit(decision);
-      else this.#commitStatus(decision, committed, duplicates);
+      else this.#commitStatus(decision, end);
     }
     this.#free(committed.freed);
   }
@@ -108,11 +118,7 @@ export class Settlement {
     }
   }
 
-  #commitOrder(
-    decision: OrderDecision,
-    committed: Committed,
-    duplicates: ReadonlySet<string> | null,
-  ): void {
+  #commitOrder(decision: OrderDecision, { committed, duplicates, now }: BatchEnd): void {
     const { command, order } = decision.decided;
     if (command.cart !== null && committed.cartsChanged.includes(command.id)) {
       this.#giveBack(decision, null);
@@ -129,12 +135,17 @@ export class Settlement {
       this.#decideAgain([...others, ...decision.followers]);
       return;
     }
-    for (const { productId } of decision.waiting.lines) {
-      this.#state.mailroom.actors.settle(productId, 0);
+    const { attempts, expiry, mailroom, refusals, tally } = this.#state;
+    for (const line of decision.waiting.lines) {
+      mailroom.actors.commitSale(line, now);
+      tally.units += line.quantity;
     }
-    this.#state.attempts.settleHolds(decision.holds);
+    tally.orders += 1;
+    refusals.forget(command);
+    attempts.settleHolds(decision.holds);
     const { expiresAt } = order;
-    this.#state.expiry.add({ orderId: command.id, expiresAt, partitions: partitionsOf(decision) });
+    const lines = expiry.book.share(command.lines);
+    expiry.add({ orderId: command.id, expiresAt, lines });
     if (command.keyed) {
       const entry = { requestHash: command.requestHash, lines: command.lines, order };
       this.remember(command.id, entry);
@@ -143,11 +154,7 @@ export class Settlement {
     this.#decideAgain(decision.followers);
   }
 
-  #commitStock(
-    decision: StockDecision,
-    committed: Committed,
-    duplicates: ReadonlySet<string> | null,
-  ): void {
+  #commitStock(decision: StockDecision, { committed, duplicates }: BatchEnd): void {
     const { id, productId, delta } = decision.change;
     if (duplicates?.has(id) === true) {
       this.#giveBack(decision, null);
@@ -169,11 +176,7 @@ export class Settlement {
     this.#state.out.answer(waiting, { n, type: 'edited', version });
   }
 
-  #commitStatus(
-    decision: StatusDecision,
-    committed: Committed,
-    duplicates: ReadonlySet<string> | null,
-  ): void {
+  #commitStatus(decision: StatusDecision, { committed, duplicates }: BatchEnd): void {
     const { change, cause } = decision;
     if (change.key !== null && duplicates?.has(change.key.id) === true) {
       const { id } = change.key;
@@ -183,8 +186,12 @@ export class Settlement {
       return;
     }
     const status = committed.unchanged[change.orderId];
-    if (isExpiring(cause)) this.#state.expiry.settle();
-    else {
+    const { expiry, tally } = this.#state;
+    if (status !== 'WAITING_PAYMENT') expiry.book.remove(change.orderId);
+    if (isExpiring(cause)) {
+      expiry.settle();
+      if (status === undefined) tally.lapsed += 1;
+    } else {
       const { n } = cause.command;
       const changed: Answer = { n, type: 'status-changed', replayed: false };
       const isChanged = status === undefined || shippedInPart(change, status);
@@ -350,15 +357,4 @@ function concernsId(decision: Decision, id: string): boolean {
   }
   if (decision.kind === 'edit') return decision.waiting.command.productId === id;
   return decision.change.orderId === id || decision.change.key?.id === id;
-}
-
-/** Lists of one partition are shared: a million orders may wait for their expiry. */
-const ALONE: readonly (readonly PartitionId[])[] = Array.from({ length: PARTITIONS }, (_, id) => [
-  id as PartitionId,
-]);
-
-function partitionsOf({ decided }: OrderDecision): readonly PartitionId[] {
-  const { lines } = decided.command;
-  const alone = lines.length === 1 ? ALONE[decided.homePartition] : undefined;
-  return alone ?? [...new Set(lines.map(({ productId }) => partitionOf(productId)))];
 }

@@ -22,6 +22,7 @@ import type { Command, PeerMessage } from '../domain/wire.ts';
 import { NONE } from './commit-queue.ts';
 import { Decisions } from './decisions.ts';
 import type { IdempotencyWindow } from './idempotency-window.ts';
+import { ShardInspection } from './inspection.ts';
 import { Settlement } from './settlement.ts';
 import type { Effect, ShardEvent, ShardIdentity, ShardLimits } from './shard-protocol.ts';
 import { ShardState } from './shard-state.ts';
@@ -34,6 +35,8 @@ import type { HoldCommand, RouterIndex, Waiting } from './waiting.ts';
 const BARRED_MS_MAX = 1000;
 
 export class ShardCore {
+  /** What an operator sees of it; nothing here is decided by it. */
+  readonly inspection: ShardInspection;
   readonly #state: ShardState;
   readonly #settlement: Settlement;
   readonly #decisions: Decisions;
@@ -46,6 +49,7 @@ export class ShardCore {
     this.#state = new ShardState(identity, limits, window);
     this.#settlement = new Settlement(this.#state);
     this.#decisions = new Decisions(this.#state, this.#settlement);
+    this.inspection = new ShardInspection(this.#state);
   }
 
   /** Commands without a decision (I9). */
@@ -111,7 +115,7 @@ export class ShardCore {
         return;
       case 'committed':
         this.#state.prove(event.provenAt, now);
-        this.#settlement.commit(event.no, event.committed);
+        this.#settlement.commit(event.no, event.committed, now);
         return;
       case 'aborted':
         this.#abort(event, now);
@@ -230,7 +234,7 @@ export class ShardCore {
         this.#state.attempts.shed(message.attempt, message.code);
         return;
       case 'settle':
-        this.#state.holds.settle(from, message.attempt);
+        this.#state.holds.settle(from, message.attempt, now);
         return;
       case 'release':
         this.#withdraw(this.#state.holds.release(from, message.attempt, message.diverged));

@@ -7,7 +7,9 @@ import type { IdempotencyWindow } from './idempotency-window.ts';
 import { LookUps } from './look-ups.ts';
 import { Mailroom } from './mailroom.ts';
 import { Outbox } from './outbox.ts';
+import { Refusals } from './refusals.ts';
 import type { ShardIdentity, ShardLimits } from './shard-protocol.ts';
+import { Tally } from './tally.ts';
 import type { WaitingRequest } from './waiting.ts';
 
 /** Of a shard's places: orders that wait for other shards. */
@@ -24,6 +26,8 @@ export class ShardState {
   readonly holds: Holds;
   readonly expiry: Expiry;
   readonly lookUps = new LookUps();
+  readonly refusals = new Refusals();
+  readonly tally = new Tally();
   /** Only what is under way is brought to its end. */
   stopping = false;
   #provenAt: number;
@@ -34,11 +38,11 @@ export class ShardState {
     this.window = window;
     this.mailroom = new Mailroom(limits);
     const { actors } = this.mailroom;
-    this.out = new Outbox(this.mailroom);
+    this.out = new Outbox(this.mailroom, this.tally);
     this.commits = new CommitQueue(identity.ownerId, limits);
     const max = Math.ceil(limits.mailboxMax * ATTEMPTS_SHARE);
     this.attempts = new Attempts({ shards: identity.shards, max, actors, out: this.out });
-    this.holds = new Holds(actors, this.out);
+    this.holds = new Holds(actors, this.out, this.tally);
     this.expiry = new Expiry(limits.expiringMax);
     this.#provenAt = identity.provenAt;
   }

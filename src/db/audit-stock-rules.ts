@@ -41,6 +41,16 @@ export const STOCK_RULES: readonly AuditRule[] = [
        WHERE coalesce(stocked.units, 0) <> p.stock + coalesce(live.units, 0)`,
   },
   {
+    name: 'supplied',
+    invariants: ['I6', 'I10'],
+    holds: 'What was ever supplied of a product is its opening stock and every change of it.',
+    sql: /* sql */ `
+      WITH ${STOCKED_AND_LIVE}
+      SELECT p.id AS product_id, p.supplied, coalesce(stocked.units, 0) AS stocked
+        FROM products p LEFT JOIN stocked ON stocked.product_id = p.id
+       WHERE p.supplied <> coalesce(stocked.units, 0)`,
+  },
+  {
     name: 'stock-not-negative',
     invariants: ['I1'],
     holds: 'Stock is never below zero, now or after any movement in the ledger.',

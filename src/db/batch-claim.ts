@@ -10,10 +10,16 @@ import pg from 'pg';
 import type { AbortCause, Committed } from '../domain/batch.ts';
 import type { OwnerId } from '../domain/ids.ts';
 import { NOTHING_TO_REPORT } from './batch-writer.ts';
+import type { BatchTimes } from './batch-writer.ts';
 
 /** How a batch ended. `unknown`: it may have committed, or may commit yet. */
 export type CommitEnd =
-  | { readonly type: 'committed'; readonly committed: Committed }
+  | {
+      readonly type: 'committed';
+      readonly committed: Committed;
+      /** Absent when that was found out later. */
+      readonly times?: BatchTimes;
+    }
   | { readonly type: 'aborted'; readonly cause: AbortCause }
   | { readonly type: 'unknown' };
 

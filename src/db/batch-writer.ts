@@ -16,6 +16,13 @@ import type pg from 'pg';
 import type { Batch, Committed } from '../domain/batch.ts';
 import { encodeBatch, STAGING_COLUMNS } from './copy-encoder.ts';
 
+/**
+ * Seconds since the message arrived, which is what now() stands for in a transaction that the message
+ * itself begins. The clock is PostgreSQL's own, because the client is told of COPY, merge and COMMIT
+ * at once. PostgreSQL evaluates the columns of a row from left to right, so before and after a merge.
+ */
+const ELAPSED_SQL = `date_part('epoch', clock_timestamp() - now())`;
+
 /** Constant but for integers, which are checked to be integers. */
 function transactionSql(batch: Batch, rows: number): string {
   const { ownerId, no, owners, orders, stockChanges, statusChanges, edits } = batch;
@@ -38,7 +45,8 @@ function transactionSql(batch: Batch, rows: number): string {
   return (
     `BEGIN ISOLATION LEVEL READ COMMITTED;` +
     `COPY pg_temp.batch_rows (${STAGING_COLUMNS}) FROM STDIN;` +
-    `SELECT merge_batch(${ownerId}, ${no}, '{${owners.join()}}', ${counts.join()});` +
+    `SELECT ${ELAPSED_SQL}, merge_batch(${ownerId}, ${no}, '{${owners.join()}}', ` +
+    `${counts.join()}), ${ELAPSED_SQL};` +
     `COMMIT`
   );
 }
@@ -51,6 +59,13 @@ export const NOTHING_TO_REPORT: Committed = {
   cartsChanged: [],
   freed: [],
 };
+
+/** Milliseconds by PostgreSQL's clock; none is negative, even when that clock is set back. */
+export interface BatchTimes {
+  /** From the arrival of the batch to the end of its COPY. */
+  readonly copyMs: number;
+  readonly mergeMs: number;
+}
 
 /** The transaction ended without an error, and yet not with COMMIT. */
 export class NotCommittedError extends Error {
@@ -68,22 +83,34 @@ export class NotCommittedError extends Error {
  * Resolves when the COMMIT tag has arrived. Rejects with pg's DatabaseError, a connection error or
  * NotCommittedError; `batchFailure` says what that means. One batch at a time per client.
  */
-export async function writeBatch(client: pg.Client, batch: Batch): Promise<Committed> {
+export async function writeTimedBatch(
+  client: pg.Client,
+  batch: Batch,
+): Promise<{ readonly committed: Committed; readonly times: BatchTimes }> {
   const { rows, messages } = encodeBatch(batch);
   const query = new BatchQuery(transactionSql(batch, rows), messages);
   client.query(query);
-  const end = await query.ended;
-  if (end.tag !== 'COMMIT') throw new NotCommittedError(end.tag);
-  if (end.report === null) return NOTHING_TO_REPORT;
+  const { tag, row } = await query.ended;
+  if (tag !== 'COMMIT') throw new NotCommittedError(tag);
+  const [copied, report = null, merged] = row;
   // The shape is that of merge_batch in db/merge.sql.
-  return JSON.parse(end.report) as Committed;
+  const committed = report === null ? NOTHING_TO_REPORT : (JSON.parse(report) as Committed);
+  const copyMs = Math.max(0, Number(copied) * 1000);
+  return { committed, times: { copyMs, mergeMs: Math.max(0, Number(merged) * 1000 - copyMs) } };
 }
+
+/** The same for whoever does not ask how long it took. */
+export async function writeBatch(client: pg.Client, batch: Batch): Promise<Committed> {
+  return (await writeTimedBatch(client, batch)).committed;
+}
+
+type Row = readonly (string | null)[];
 
 interface BatchEnd {
   /** The last command tag. */
   readonly tag: string;
-  /** What merge_batch returned: JSON text or null. */
-  readonly report: string | null;
+  /** What was read around the merge, and what merge_batch returned: JSON text or null. */
+  readonly row: Row;
 }
 
 /** A pg Submittable: pg calls the `handle...` methods in the order of the server's messages. */
@@ -94,7 +121,7 @@ class BatchQuery implements pg.Submittable {
   #resolve: (end: BatchEnd) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
   #tag = 'nothing';
-  #report: string | null = null;
+  #row: Row = [];
 
   constructor(text: string, copy: Buffer) {
     this.#text = text;
@@ -117,8 +144,8 @@ class BatchQuery implements pg.Submittable {
 
   handleRowDescription(): void {}
 
-  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
-    this.#report = message.fields[0] ?? null;
+  handleDataRow(message: { readonly fields: Row }): void {
+    this.#row = message.fields;
   }
 
   handleCommandComplete(message: { readonly text: string }): void {
@@ -130,6 +157,6 @@ class BatchQuery implements pg.Submittable {
   }
 
   handleReadyForQuery(): void {
-    this.#resolve({ tag: this.#tag, report: this.#report });
+    this.#resolve({ tag: this.#tag, row: this.#row });
   }
 }

@@ -26,9 +26,9 @@ function timeOf(parameter: string): string {
 const CREATE = /* sql */ `
   WITH made AS (
     INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status,
-                          per_customer_limit, sale_starts_at, sale_ends_at, stock, stock_version,
-                          sequence, version, created_at, updated_at)
-    SELECT $1, u.id, $4, $5, $6, $7, $8, $9, ${timeOf('$10')}, ${timeOf('$11')}, $12, 1, 0, 1,
+                          per_customer_limit, sale_starts_at, sale_ends_at, stock, supplied,
+                          stock_version, sequence, version, created_at, updated_at)
+    SELECT $1, u.id, $4, $5, $6, $7, $8, $9, ${timeOf('$10')}, ${timeOf('$11')}, $12, $12, 1, 0, 1,
            ${timeOf('$13')}, ${timeOf('$13')}
       FROM users u
      WHERE u.id = $3 AND (u.id = $2 OR u.role IN ('merchant', 'admin'))

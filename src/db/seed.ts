@@ -75,8 +75,8 @@ const INSERT_USERS = /* sql */ `
 // A millisecond apart, so that "newest first" shows the list from its top.
 const INSERT_PRODUCTS = /* sql */ `
   INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status,
-                        stock, stock_version, sequence, version, created_at, updated_at)
-  SELECT p.id, $1, p.name, p.description, p.price, $2, 'active', $3, 1, 0, 1,
+                        stock, supplied, stock_version, sequence, version, created_at, updated_at)
+  SELECT p.id, $1, p.name, p.description, p.price, $2, 'active', $3, $3, 1, 0, 1,
          now() - p.place * interval '1 ms', now() - p.place * interval '1 ms'
     FROM unnest($4::uuid[], $5::text[], $6::text[], $7::bigint[])
          WITH ORDINALITY AS p (id, name, description, price, place)`;

@@ -19,7 +19,7 @@ import type { ProductState } from '../domain/product.ts';
 import { claimBatch } from './batch-claim.ts';
 import type { Backend, BatchName, CommitEnd } from './batch-claim.ts';
 import { batchFailure } from './batch-failure.ts';
-import { NotCommittedError, writeBatch } from './batch-writer.ts';
+import { NotCommittedError, writeTimedBatch } from './batch-writer.ts';
 import { openShardSession } from './commit-session.ts';
 import type { CommitSessionOptions } from './commit-session.ts';
 import { CommitSessions } from './commit-sessions.ts';
@@ -52,6 +52,8 @@ export interface ShardDatabaseOptions extends CommitSessionOptions {
   readonly silenceMsMax: number;
   /** PostgreSQL contradicts a batch: a defect of ours, or rows that somebody else changed. */
   readonly onRejected?: (denial: Denial) => void;
+  /** PostgreSQL could not take a batch, and may take it later: no room, a deadlock, a timeout. */
+  readonly onPassing?: (denial: Denial) => void;
 }
 
 /** Without the row itself, which may hold personal data. */
@@ -182,9 +184,9 @@ export class ShardDatabase {
   async #send(session: CommitSession, batch: Batch): Promise<CommitEnd> {
     const { client, backend } = session;
     try {
-      const committed = await this.#heard(client, () => writeBatch(client, batch));
+      const written = await this.#heard(client, () => writeTimedBatch(client, batch));
       this.#sessions.giveBack(session);
-      return { type: 'committed', committed };
+      return { type: 'committed', ...written };
     } catch (error) {
       if (!isOfDatabase(error)) {
         cutClient(client);
@@ -197,6 +199,7 @@ export class ShardDatabase {
         return { type: 'unknown' };
       }
       if (cause.type === 'rejected') this.#options.onRejected?.(denialOf(error, cause.id));
+      if (cause.type === 'passing') this.#options.onPassing?.(denialOf(error, null));
       await this.#rollBack(session);
       return { type: 'aborted', cause };
     }

@@ -8,7 +8,6 @@
  */
 import type pg from 'pg';
 import type { ExpiringOrder, StoredEffect } from '../domain/batch.ts';
-import { partitionOf } from '../domain/ids.ts';
 import type { OrderId, OwnerId, PartitionId, ProductId, UserId } from '../domain/ids.ts';
 import type { ProductState, ProductStatus } from '../domain/product.ts';
 
@@ -16,7 +15,7 @@ const PRODUCTS_SQL = /* sql */ `
   SELECT id, name, price_amount, currency, status,
          extract(epoch FROM sale_starts_at) * 1000 AS sale_starts_at,
          extract(epoch FROM sale_ends_at) * 1000 AS sale_ends_at,
-         per_customer_limit, version, stock, stock_version, sequence,
+         per_customer_limit, version, stock, supplied, stock_version, sequence,
          CASE WHEN per_customer_limit IS NOT NULL THEN (
            SELECT json_object_agg(user_id, units) FROM customer_units
             WHERE product_id = products.id AND units > 0) END AS customer_units
@@ -86,11 +85,15 @@ const OLDEST_UNPAID_SQL = /* sql */ `
  */
 const EXPIRING_SQL = /* sql */ `
   SELECT o.id, extract(epoch FROM o.expires_at) * 1000 AS expires_at,
-         ARRAY(SELECT product_id::text FROM order_items WHERE order_id = o.id) AS product_ids
+         l.product_ids, l.quantities
     FROM (SELECT id, expires_at FROM orders
            WHERE status = 'WAITING_PAYMENT' AND home_partition = ANY ($1)
              AND created_at >= $2 AND expires_at > $3
            ORDER BY expires_at FETCH FIRST $4 ROWS WITH TIES) o
+   CROSS JOIN LATERAL (
+         SELECT coalesce(array_agg(product_id::text), '{}') AS product_ids,
+                coalesce(array_agg(quantity), '{}') AS quantities
+           FROM order_items WHERE order_id = o.id) l
    ORDER BY o.expires_at, o.id`;
 
 const MOVE_WATERMARK_SQL = /* sql */ `
@@ -116,6 +119,7 @@ interface ProductRow {
   /** Null also where nobody has any. */
   readonly customer_units: Readonly<Record<UserId, number>> | null;
   readonly stock: string;
+  readonly supplied: string;
   readonly stock_version: string;
   readonly sequence: string;
 }
@@ -143,6 +147,7 @@ interface ExpiringRow {
   readonly id: OrderId;
   readonly expires_at: string;
   readonly product_ids: readonly ProductId[];
+  readonly quantities: readonly number[];
 }
 
 export async function readProducts(
@@ -162,6 +167,7 @@ export async function readProducts(
       row.per_customer_limit === null ? null : customerUnitsOf(row.customer_units ?? {}),
     version: Number(row.version),
     stock: Number(row.stock),
+    supplied: Number(row.supplied),
     stockVersion: Number(row.stock_version),
     sequence: Number(row.sequence),
   }));
@@ -263,7 +269,8 @@ export async function readExpiring(
     after === null ? '-infinity' : new Date(after),
     max + 1,
   ]);
-  const orders = rows.map(expiringOrder);
+  const shared = new Map<string, ExpiringOrder['lines']>();
+  const orders = rows.map((row) => expiringOrder(row, shared));
   // The one beyond `max` proves that there is more; it stays only if it ties with the last.
   const lastAt = orders[max - 1]?.expiresAt ?? Infinity;
   return {
@@ -317,10 +324,16 @@ function storedChange({ id, request_hash, stock_after, order_id }: ChangeRow): S
   return { kind: order_id === null ? 'other' : 'status-change', id, requestHash };
 }
 
-function expiringOrder(row: ExpiringRow): ExpiringOrder {
-  return {
-    orderId: row.id,
-    expiresAt: Number(row.expires_at),
-    partitions: [...new Set(row.product_ids.map(partitionOf))],
-  };
+/** `shared`: lists of lines by what they say. Most of a million orders are of one kind. */
+function expiringOrder(
+  { id, expires_at, product_ids, quantities }: ExpiringRow,
+  shared: Map<string, ExpiringOrder['lines']>,
+): ExpiringOrder {
+  const key = `${product_ids.join()} ${quantities.join()}`;
+  let lines = shared.get(key);
+  if (lines === undefined) {
+    lines = product_ids.map((productId, i) => ({ productId, quantity: quantities[i] ?? 0 }));
+    shared.set(key, lines);
+  }
+  return { orderId: id, expiresAt: Number(expires_at), lines };
 }

@@ -1,6 +1,6 @@
 /** What a shard hands to the commit loop: one transaction, all of it or nothing. */
 import type { OrderId, OwnerId, PartitionId, ProductId, UserId } from './ids.ts';
-import type { OrderStatus, StatusDetail } from './order.ts';
+import type { OrderStatus, RequestedLine, StatusDetail } from './order.ts';
 import type { FreedUnits } from './product.ts';
 import type {
   AcceptedOrder,
@@ -47,6 +47,8 @@ export interface Batch {
   readonly ownerId: OwnerId;
   /** Rises by one per batch of an owner; (ownerId, no) names the batch for ever. */
   readonly no: number;
+  /** When the first of its decisions was made, milliseconds since the epoch. */
+  readonly openedAt: number;
   /** Every owner whose products the batch touches and the committing one, ascending (I5). */
   readonly owners: readonly OwnerId[];
   readonly orders: readonly DecidedOrder[];
@@ -94,8 +96,8 @@ export interface ExpiringOrder {
   readonly orderId: OrderId;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;
-  /** Of its products; each once. */
-  readonly partitions: readonly PartitionId[];
+  /** Whichever shards own their products. */
+  readonly lines: readonly RequestedLine[];
 }
 
 /** An order or another keyed effect as PostgreSQL has it, found by its id. */

@@ -118,6 +118,16 @@ export const ERRORS = {
     detail: 'One of the products does not exist.',
     retryable: false,
   },
+  'product-not-pausable': {
+    title: 'The product cannot be paused',
+    detail: 'Only a product that is on sale can be paused.',
+    retryable: false,
+  },
+  'product-not-paused': {
+    title: 'The product is not paused',
+    detail: 'Only a product that is paused can be put on sale again like this.',
+    retryable: false,
+  },
   'product-not-for-sale': {
     title: 'Not for sale',
     detail: 'One of the products is not for sale at the moment.',
@@ -177,6 +187,12 @@ export const ERRORS = {
   'order-not-found': {
     title: 'No such order',
     detail: 'There is no such order in your account.',
+    retryable: false,
+  },
+  'decision-not-known': {
+    title: 'No decision is known',
+    detail:
+      'We know of no order under this key: it never reached us, it was not decided because of a rush, or it was refused too long ago to be remembered.',
     retryable: false,
   },
   'order-not-cancellable': {

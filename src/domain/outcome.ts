@@ -36,6 +36,8 @@ export interface LineReport {
   /** Null = this line can be served. */
   readonly failure: LineFailure | null;
   readonly available: number;
+  /** The product's last one given. */
+  readonly sequence: number;
   /** The product has a limit per customer. */
   readonly limited: boolean;
   /** Milliseconds since the epoch. */

@@ -44,6 +44,8 @@ export interface ProductState {
   /** Counts merchant edits. */
   readonly version: number;
   readonly stock: number;
+  /** Units ever supplied: what is not in `stock` any more is in live orders (I10). */
+  readonly supplied: number;
   /** Rises by one with each change of `stock`; tells whether a change was seen by this load. */
   readonly stockVersion: number;
   /** The last sequence given to an accepted line; 0 = this product never sold. */

@@ -8,10 +8,13 @@ import { withClient } from '../db/client.ts';
 import { releaseOwners, replaceOwner, takeOver } from '../db/ownership.ts';
 import { ShardDatabase } from '../db/shard-database.ts';
 import { withinTime } from '../db/silence.ts';
+import type { BatchRecord, EngineControl, Inspector } from '../domain/inspection.ts';
 import type { ShedCode } from '../domain/outcome.ts';
 import type { OrderGateway } from '../domain/ports.ts';
 import type { LoggerOptions } from '../telemetry/logger.ts';
 import { Router } from './router.ts';
+import { ShardThreads } from './shard-host.ts';
+import { ShardInspector } from './shard-inspector.ts';
 import { ShardPool } from './shard-pool.ts';
 import type { ShardEnd } from './shard-task.ts';
 
@@ -32,6 +35,9 @@ const STATEMENT_SHARE = 0.9;
 const REPLACE_MS_MAX = 2000;
 /** A batch is four statements, and each may take its whole time; who is silent for longer is gone. */
 const SILENCE_FACTOR = 4;
+/** Milliseconds for a shard that is restarted to commit, and for which its next owner is awaited. */
+const DRAIN_MS_MAX = 2000;
+const RESTART_MS_MAX = 5000;
 /** Requests that wait in the router per undecided command of the shards. */
 const WAITING_PER_PLACE = 2;
 
@@ -49,18 +55,29 @@ export interface EngineOptions {
   readonly logLevel: LoggerOptions['level'];
   /** Told why some orders cannot be decided from now on, and null when all can again. */
   readonly onImpediment: (impediment: string | null) => void;
+  /** Told of each try to commit a batch, when it ended. Must not throw. */
+  readonly onBatch: (record: BatchRecord) => void;
 }
 
 export interface EngineStart {
   readonly databaseUrl: string;
   readonly onProgress: (message: string) => void;
-  /** A shard ended by itself, or could not be replaced yet. */
+  /** A shard ended by itself, is restarted, or could not be replaced yet. */
   readonly onShardLost: (shard: number, reason: string) => void;
 }
 
 export class Engine {
+  /** What an operator may do to it. */
+  readonly control: EngineControl = {
+    restartShard: async (shard) => {
+      const owner = await this.#pool?.restart(shard);
+      this.#inspector.forget();
+      return owner;
+    },
+  };
   readonly #options: EngineOptions;
   readonly #router: Router;
+  readonly #inspector: ShardInspector;
   #takeover = { databaseUrl: '', applicationName: '' };
   #pool: ShardPool | null = null;
 
@@ -74,10 +91,25 @@ export class Engine {
     const { shards, requestTimeoutMs } = options;
     const { onImpediment } = options;
     this.#router = new Router({ shards, requestTimeoutMs, waitingMax, onImpediment });
+    this.#inspector = new ShardInspector({
+      count: shards,
+      running: () => this.#pool,
+      now: () => performance.now(),
+    });
   }
 
   get gateway(): OrderGateway {
     return this.#router;
+  }
+
+  /** Knows of no shards until `start` has resolved. */
+  get inspector(): Inspector {
+    return this.#inspector;
+  }
+
+  /** Requests without an answer. */
+  get waiting(): number {
+    return this.#router.waiting;
   }
 
   /** Why some orders cannot be decided now, fit for an operator; null when all can. */
@@ -103,6 +135,9 @@ export class Engine {
     );
     onProgress(`starting ${shards} shard thread(s)`);
     const pool = ShardPool.start({
+      host: new ShardThreads(shards),
+      drainMsMax: DRAIN_MS_MAX,
+      restartMsMax: RESTART_MS_MAX,
       databaseUrl,
       owners,
       limits: limitsOf(this.#options),
@@ -114,6 +149,10 @@ export class Engine {
       onLost: (shard, reason) => {
         this.#router.disconnect(shard);
         start.onShardLost(shard, reason);
+      },
+      onBatch: (record) => {
+        this.#inspector.add(record);
+        this.#options.onBatch(record);
       },
       replaceOwner: (replacement) =>
         withClient(this.#takeover, (client) =>

@@ -27,7 +27,7 @@ import type {
   OrderGateway,
   PlaceOrder,
 } from '../domain/ports.ts';
-import type { Command, ToRouter, ToShard } from '../domain/wire.ts';
+import type { Answer, Command, ToRouter, ToShard } from '../domain/wire.ts';
 import { editCommand, placeCommand, statusCommand, stockCommand } from './commands.ts';
 import { canonicalLines } from './request-identity.ts';
 import { Requests } from './requests.ts';
@@ -233,7 +233,9 @@ export class Router implements OrderGateway {
   #hear(link: Link, message: ToRouter): void {
     switch (message.type) {
       case 'answers':
-        for (const answer of message.answers) this.#requests.settle(answer);
+        for (const answer of message.answers) {
+          this.#requests.settle(this.#closed === null ? whileOpen(answer) : answer);
+        }
         return;
       case 'proven':
         link.proven = message.proven;
@@ -267,6 +269,15 @@ export class Router implements OrderGateway {
       });
     }
   }
+}
+
+/**
+ * A shard that is restarted sheds as if the service stopped, also what it was to hold for the orders
+ * of other shards. The service goes on: nothing was decided, and the same request can succeed soon.
+ */
+function whileOpen(answer: Answer): Answer {
+  if (answer.type !== 'shed' || answer.code !== 'shutting-down') return answer;
+  return { ...answer, code: 'overloaded' };
 }
 
 /** What is not posted when the shard dies still waits, and is sent to the next owner. */

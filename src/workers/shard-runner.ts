@@ -19,7 +19,9 @@ import type { Answer, PeerMessage, ToRouter, ToShard } from '../domain/wire.ts';
 import { isPassing } from '../db/db-error.ts';
 import type { CommitEnd } from '../db/batch-claim.ts';
 import type { ShardDatabase } from '../db/shard-database.ts';
-import type { Control, Peer, ShardEnd } from './shard-task.ts';
+import { batchRecord } from './batch-record.ts';
+import type { Control, Peer, Question, Report, ShardEnd } from './shard-task.ts';
+import type { ThreadInspection } from './thread-inspection.ts';
 
 /** Milliseconds between looks for overdue commands. */
 const TICK_MS = 50;
@@ -37,10 +39,14 @@ const FENCE_WAIT_MS = 1000;
 const FENCE_LOOK_MS = 50;
 
 export interface ShardParts {
+  readonly shard: number;
   readonly ownerId: OwnerId;
   readonly partitions: readonly PartitionId[];
   readonly core: ShardCore;
   readonly database: ShardDatabase;
+  readonly inspection: Pick<ThreadInspection, 'answer'>;
+  /** A defect in what is only looked at. */
+  readonly onLookFailed: (error: unknown) => void;
   readonly routers: readonly MessagePort[];
   readonly control: MessagePort;
   readonly peers: readonly Peer[];
@@ -71,6 +77,7 @@ export class ShardRunner {
     for (const peer of parts.peers) this.#meet(peer);
     parts.control.on('message', (message: Control) => {
       if (message.type === 'peer') this.#meet(message.peer);
+      else if (message.type === 'inspect') this.#inspect(message);
       else this.#handle(message);
     });
     for (const [from, port] of parts.routers.entries()) {
@@ -127,7 +134,6 @@ export class ShardRunner {
   }
 
   #execute(effect: Effect): void {
-    const { database, ownerId } = this.#parts;
     switch (effect.type) {
       case 'answer':
         this.#answers[effect.to]?.push(effect.answer);
@@ -139,10 +145,7 @@ export class ShardRunner {
         void this.#commit(effect.batch);
         return;
       case 'resolve':
-        // It may have committed long ago, which proves nothing now.
-        void this.#settle({ no: effect.no, provenAt: 0 }, () =>
-          database.resolve({ ownerId, no: effect.no }),
-        );
+        void this.#resolve(effect.no);
         return;
       case 'wake':
         setTimeout(() => this.#handle({ type: 'tick' }), Math.max(0, effect.at - Date.now()));
@@ -246,23 +249,53 @@ export class ShardRunner {
     }
   }
 
-  #commit(batch: Batch): Promise<void> {
-    // The transaction itself will find the owner not fenced.
-    const proof = { no: batch.no, provenAt: Date.now() };
-    return this.#settle(proof, () => this.#parts.database.commit(batch));
-  }
-
-  async #settle(
-    { no, provenAt }: { readonly no: number; readonly provenAt: number },
-    end: () => Promise<CommitEnd>,
-  ): Promise<void> {
+  async #commit(batch: Batch): Promise<void> {
+    const { shard, database } = this.#parts;
+    const sentAt = Date.now();
+    const since = performance.now();
     try {
-      const ended = await end();
-      if (ended.type === 'committed') this.#handle({ ...ended, no, provenAt });
-      else this.#handle({ ...ended, no });
+      const end = await database.commit(batch);
+      const totalMs = performance.now() - since;
+      // Its transaction found the owner not fenced.
+      this.#settle(batch.no, end, sentAt);
+      // After the answers, which somebody waits for.
+      this.#report({
+        type: 'batch',
+        record: batchRecord({ shard, batch, sentAt, totalMs, end }),
+      });
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  async #resolve(no: number): Promise<void> {
+    const { database, ownerId } = this.#parts;
+    try {
+      // It may have committed long ago, which proves nothing now.
+      this.#settle(no, await database.resolve({ ownerId, no }), 0);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #settle(no: number, end: CommitEnd, provenAt: number): void {
+    if (end.type !== 'committed') this.#handle({ ...end, no });
+    else this.#handle({ type: 'committed', no, committed: end.committed, provenAt });
+  }
+
+  /** Nothing that is decided depends on it, so a look that fails ends nothing. */
+  #inspect(question: Question): void {
+    const { n } = question;
+    try {
+      this.#report({ type: 'inspected', n, reply: this.#parts.inspection.answer(question) });
+    } catch (error) {
+      this.#parts.onLookFailed(error);
+      this.#report({ type: 'inspected', n, reply: undefined });
+    }
+  }
+
+  #report(report: Report): void {
+    this.#parts.control.postMessage(report);
   }
 
   async #keepProving(): Promise<void> {

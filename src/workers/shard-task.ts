@@ -1,6 +1,7 @@
 /** What the supervisor and a shard thread tell each other. Plain data and ports. */
 import type { MessagePort } from 'node:worker_threads';
 import type { OwnerId, PartitionId } from '../domain/ids.ts';
+import type { BatchRecord, Inspections } from '../domain/inspection.ts';
 import type { LoggerOptions } from '../telemetry/logger.ts';
 import type { ShardLimits } from '../actors/shard-protocol.ts';
 
@@ -29,10 +30,23 @@ export interface ShardTask {
   readonly logLevel: LoggerOptions['level'];
   /** One per router; transferred. */
   readonly routers: readonly MessagePort[];
-  /** To the supervisor; transferred. */
+  /** To the supervisor, carries `Control` and `Report`; transferred. */
   readonly control: MessagePort;
   readonly peers: readonly Peer[];
 }
+
+/** What one may ask a shard thread. */
+export type Ask = keyof Inspections;
+
+/** `n`: of the incarnation that is asked. */
+export type Question<A extends Ask = Ask> = {
+  readonly [K in A]: {
+    readonly type: 'inspect';
+    readonly n: number;
+    readonly ask: K;
+    readonly query: Inspections[K]['query'];
+  };
+}[A];
 
 /** Supervisor to shard. */
 export type Control =
@@ -41,7 +55,19 @@ export type Control =
   /** The peer's shard is served by this owner from now on; the one before it is fenced. */
   | { readonly type: 'peer'; readonly peer: Peer }
   /** The thread that served this shard is dead; another owner will follow. */
-  | { readonly type: 'peer-lost'; readonly shard: number };
+  | { readonly type: 'peer-lost'; readonly shard: number }
+  | Question;
+
+/** Shard to supervisor. */
+export type Report =
+  /** A try to commit a batch ended. Nothing depends on it: the last ones of a dead thread are lost. */
+  | { readonly type: 'batch'; readonly record: BatchRecord }
+  /** Undefined: the look failed. */
+  | {
+      readonly type: 'inspected';
+      readonly n: number;
+      readonly reply: Inspections[Ask]['reply'] | undefined;
+    };
 
 /** An Error would lose its class and fields on the way, so the end is told as data. */
 export type ShardEnd =

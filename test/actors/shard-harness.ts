@@ -81,6 +81,7 @@ export function product(n: number, overrides: Partial<ProductState> = {}): Produ
     customerUnits: null,
     version: 1,
     stock: 10,
+    supplied: overrides.stock ?? 10,
     stockVersion: 1,
     sequence: 0,
     ...overrides,
@@ -119,6 +120,8 @@ export class ShardHarness {
   holdLoads = false;
   /** Look-ups stay unanswered. */
   holdLookUps = false;
+  /** Loads of unpaid orders stay unanswered. */
+  readonly holdExpiring: boolean;
   /** The owner proves itself before every event, as a live one does. */
   proving = true;
   readonly core: ShardCore;
@@ -130,11 +133,13 @@ export class ShardHarness {
       readonly limits?: Partial<ShardLimits>;
       readonly window?: IdempotencyWindow;
       readonly expiring?: ExpiringOrder[];
+      readonly holdExpiring?: boolean;
       /** Of a node with several shards. */
       readonly identity?: Pick<ShardIdentity, 'ownerId' | 'shard' | 'shards'>;
     } = {},
   ) {
     this.expiring = options.expiring ?? [];
+    this.holdExpiring = options.holdExpiring ?? false;
     for (const state of options.products ?? [product(1)]) this.products.set(state.id, state);
     const window = options.window ?? new IdempotencyWindow({ linesMax: 1000, complete: true });
     const alone = { ownerId: OWNER, shard: 0, shards: 1 };
@@ -286,6 +291,7 @@ export class ShardHarness {
           this.stopped = true;
           break;
         case 'load-expiring':
+          if (this.holdExpiring) break;
           this.step({ type: 'expiring', orders: this.expiring, complete: true });
           break;
         case 'send':

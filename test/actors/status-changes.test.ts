@@ -8,7 +8,7 @@ import { productId, ShardHarness, START_MS } from './shard-harness.ts';
 const HOLD_MS = 900_000;
 
 function expiring(id: string, expiresAt: number): ExpiringOrder {
-  return { orderId: id as OrderId, expiresAt, partitions: [] };
+  return { orderId: id as OrderId, expiresAt, lines: [] };
 }
 
 describe('a cancelled order', () => {

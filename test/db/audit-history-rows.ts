@@ -33,6 +33,7 @@ type Row = Record<string, Value>;
 
 interface ProductState {
   stock: number;
+  supplied: number;
   version: number;
   sequence: number;
   price: number;
@@ -70,7 +71,8 @@ interface EditOptions extends BatchName {
 }
 
 function newProduct(price: number): ProductState {
-  return { stock: 0, version: 0, sequence: 0, price, limit: null, edits: 0, startsAt: null };
+  const unsold = { stock: 0, supplied: 0, version: 0, sequence: 0 };
+  return { ...unsold, price, limit: null, edits: 0, startsAt: null };
 }
 
 export function names(): readonly ProductName[] {
@@ -367,6 +369,7 @@ export class History {
   ): void {
     const product = this.products[name];
     product.stock += move.delta;
+    if (move.kind === 'opening' || move.kind === 'change') product.supplied += move.delta;
     product.version += 1;
     this.tables.stock_ledger.push({
       product_id: PRODUCTS[name],

@@ -24,13 +24,13 @@ const INSERT_SHOP = /* sql */ `
     VALUES ($1, 'merchant', 'merchant@test', 'x', 'merchant', $2) RETURNING id
   )
   INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status,
-                        per_customer_limit, sale_starts_at, stock, stock_version, sequence,
-                        version, created_at, updated_at)
+                        per_customer_limit, sale_starts_at, stock, supplied, stock_version,
+                        sequence, version, created_at, updated_at)
   SELECT p.id, merchant.id, p.name, '', p.price, 'USD', 'active', p.limit, p."startsAt", p.stock,
-         p.version, p.sequence, 1 + p.edits, $2, $2
+         p.supplied, p.version, p.sequence, 1 + p.edits, $2, $2
     FROM merchant, json_to_recordset($3)
          AS p (id uuid, name text, price bigint, "limit" integer, "startsAt" timestamptz,
-               stock bigint, version bigint, sequence bigint, edits integer)`;
+               stock bigint, supplied bigint, version bigint, sequence bigint, edits integer)`;
 
 const INSERT_OWNERS = /* sql */ `
   INSERT INTO owners (node, shard, started_at, fenced_at, fenced_by)

@@ -39,6 +39,11 @@ const STOCK_PLANTS: readonly Plant[] = [
     rules: ['conservation', 'ledger-end'],
   },
   {
+    what: 'a unit that nobody supplied',
+    sql: `UPDATE products SET supplied = supplied + 1 WHERE id = '${b}'`,
+    rules: ['supplied'],
+  },
+  {
     what: 'an expired order whose units did not come back',
     sql: `UPDATE orders SET status = 'EXPIRED' WHERE id = '${orderId(1)}';
           INSERT INTO order_events VALUES ('${orderId(1)}', 'EXPIRED', NULL, NULL, now(), 2, 6)`,
@@ -91,6 +96,7 @@ const STOCK_PLANTS: readonly Plant[] = [
     rules: [
       'no-oversell',
       'conservation',
+      'supplied',
       'ledger-end',
       'ledger-sales',
       'ledger-freed',

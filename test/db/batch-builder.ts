@@ -190,6 +190,7 @@ export class BatchBuilder {
     return {
       ownerId,
       no: this.#lastNo,
+      openedAt: Date.now(),
       owners: [ownerId],
       orders: [],
       stockChanges: [],

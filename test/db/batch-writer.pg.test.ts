@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { NOTHING_TO_REPORT, writeBatch } from '../../src/db/batch-writer.ts';
+import { NOTHING_TO_REPORT, writeBatch, writeTimedBatch } from '../../src/db/batch-writer.ts';
 import type { OrderId, OwnerId } from '../../src/domain/ids.ts';
 import { createTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -230,6 +230,11 @@ describe('the ledger', () => {
     expect(rows.map(({ kind }) => kind)).toEqual(['opening', 'change', 'change', 'change', 'change', 'sale']); // prettier-ignore
     expect(rows.at(-1)).toMatchObject({ delta: -6, after: STOCK + 284 - 6 });
     expect(await stockOf(database, chained)).toBe(STOCK + 284 - 6);
+    const [supplied] = await database.query(
+      'SELECT supplied::integer AS units FROM products WHERE id = $1',
+      [chained],
+    );
+    expect(supplied).toEqual({ units: STOCK + 284 });
     const inOrder = stockChanges.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const afterEach = rows.slice(1, 5).map(({ after }) => after);
     expect(inOrder.map(({ id }) => report.stockAfter[id])).toEqual(afterEach);
@@ -326,6 +331,31 @@ describe('success is the tag COMMIT and nothing else (I2)', () => {
     await closed.end();
     const batch = builder.batch({ orders: [builder.order({ lines: [[guarded, 1]] })] });
     await expect(writeBatch(closed, batch)).rejects.toThrow('closed');
+  });
+});
+
+describe('the times of a batch', () => {
+  const SLEEP_MS = 40;
+
+  it('tell its COPY from its merge, and what is left of its time is the COMMIT', async () => {
+    await database.query(/* sql */ `
+      CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(${SLEEP_MS / 1000}); RETURN NEW; END $$;
+      CREATE TRIGGER in_merge BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION dawdle();
+      CREATE CONSTRAINT TRIGGER in_commit AFTER INSERT ON commit_batches
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+    const sentAt = performance.now();
+    const { times } = await writeTimedBatch(
+      session,
+      builder.batch({ orders: [builder.order({ lines: [[guarded, 1]] })] }),
+    );
+    const totalMs = performance.now() - sentAt;
+    await database.query(
+      'DROP TRIGGER in_merge ON orders; DROP TRIGGER in_commit ON commit_batches',
+    );
+    expect(times.copyMs).toBeGreaterThan(0);
+    expect(times.mergeMs).toBeGreaterThanOrEqual(SLEEP_MS);
+    expect(totalMs - times.copyMs - times.mergeMs).toBeGreaterThanOrEqual(SLEEP_MS);
   });
 });
 

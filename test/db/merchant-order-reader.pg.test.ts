@@ -61,9 +61,9 @@ beforeAll(async () => {
   await database.query(
     /* sql */ `
     INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status, stock,
-                          stock_version, sequence, version, created_at, updated_at)
+                          supplied, stock_version, sequence, version, created_at, updated_at)
     SELECT ($1::uuid[])[n], CASE WHEN n <= 2 THEN $2::uuid ELSE $3::uuid END, 'P', '', 1, 'USD',
-           'active', 0, 1, 0, 1, now(), now()
+           'active', 0, 0, 1, 0, 1, now(), now()
       FROM generate_series(1, 4) AS n`,
     [[1, 2, 3, 4].map(productId), merchantId(1), merchantId(2)],
   );

@@ -190,8 +190,9 @@ describe('listEvents', () => {
     await database.query(
       /* sql */ `
       INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status,
-                            stock, stock_version, sequence, version, created_at, updated_at)
-      VALUES ('${PRODUCT_A}', $1, 'A', '', 1, 'USD', 'active', 0, 1, 0, 1, now(), now())`,
+                            stock, supplied, stock_version, sequence, version, created_at,
+                            updated_at)
+      VALUES ('${PRODUCT_A}', $1, 'A', '', 1, 'USD', 'active', 0, 0, 1, 0, 1, now(), now())`,
       [merchant],
     );
     const authorsOf = async (...events: readonly [status: string, author: UserId | null][]) => {

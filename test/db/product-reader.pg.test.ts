@@ -12,8 +12,8 @@ const EVERYTHING: ProductFilter = { q: null, merchantId: null, status: 'active' 
 const FIRST = { limit: 100, after: null };
 const INSERT = /* sql */ `
   INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status, stock,
-                        stock_version, sequence, version, created_at, updated_at)
-  VALUES ($1, $2, $3, 'about it', 1999, 'EUR', $4, 7, 9, 0, 3, $5, $5)`;
+                        supplied, stock_version, sequence, version, created_at, updated_at)
+  VALUES ($1, $2, $3, 'about it', 1999, 'EUR', $4, 7, 7, 9, 0, 3, $5, $5)`;
 
 let database: TestDatabase;
 let pool: ReturnType<typeof createPool>;

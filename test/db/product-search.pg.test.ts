@@ -35,9 +35,9 @@ beforeAll(async () => {
   await database.query(
     /* sql */ `
     INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status, stock,
-                          stock_version, sequence, version, created_at, updated_at)
+                          supplied, stock_version, sequence, version, created_at, updated_at)
     SELECT gen_random_uuid(), ($1::uuid[])[1 + n % 3], 'Product ' || md5(n::text), '', 1999, 'EUR',
-           'active', 7, 1, 0, 1, at, at
+           'active', 7, 7, 1, 0, 1, at, at
       FROM generate_series(1, $2::integer) AS n,
            LATERAL (SELECT timestamptz '2026-01-01' + n * interval '1 s' AS at) AS made`,
     [MERCHANTS, PRODUCTS],

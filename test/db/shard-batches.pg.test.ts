@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { claimBatch } from '../../src/db/batch-claim.ts';
 import { writeBatch } from '../../src/db/batch-writer.ts';
 import { openShardSession } from '../../src/db/commit-session.ts';
-import type { ShardDatabase } from '../../src/db/shard-database.ts';
+import type { Denial, ShardDatabase } from '../../src/db/shard-database.ts';
 import type { Batch } from '../../src/domain/batch.ts';
 import type { OwnerId } from '../../src/domain/ids.ts';
 import { until } from '../support/until.ts';
@@ -74,7 +74,7 @@ describe('a commit that PostgreSQL refuses', () => {
     const before = await countRows(stage.database);
     expect(await shard.commit(makeBatch())).toMatchObject({ type: 'aborted', cause });
     expect(await countRows(stage.database)).toEqual(before);
-    expect(await shard.commit(stage.sale())).toEqual({ type: 'committed', committed: NOTHING });
+    expect(await shard.commit(stage.sale())).toMatchObject({ type: 'committed', committed: NOTHING }); // prettier-ignore
     expect(await stage.backends()).toEqual(pids);
   });
 
@@ -98,13 +98,16 @@ describe('a commit that PostgreSQL refuses', () => {
     await client.end();
   });
 
-  it('since it had to wait too long for a lock is aborted, and its session goes on', async () => {
-    const shard = await stage.open({ statementTimeoutMs: 200 });
+  it('since it had to wait too long for a lock is aborted and told of, and its session goes on', async () => {
+    const codes: (string | undefined)[] = [];
+    const onPassing = ({ code }: Denial): unknown => codes.push(code);
+    const shard = await stage.open({ statementTimeoutMs: 200, onPassing });
     const pids = await stage.backends();
     const blocker = await openPlain(stage.database);
     await blocker.query('BEGIN');
     await blocker.query('SELECT FROM products WHERE id = $1 FOR UPDATE', [HOT]);
     expect(await shard.commit(stage.sale())).toEqual(ABORTED);
+    expect(codes).toEqual(['55P03']);
     await blocker.end();
     expect(await shard.commit(stage.sale())).toMatchObject({ type: 'committed' });
     expect(await stage.backends()).toEqual(pids);
@@ -183,9 +186,9 @@ describe('a batch whose answer was lost (I8)', () => {
   it('is committed also when its merge had nothing to report', async () => {
     const shard = await stage.open();
     const batch = stage.sale();
-    const end = await shard.commit(batch);
-    expect(end).toEqual({ type: 'committed', committed: NOTHING });
-    expect(await shard.resolve(batch)).toEqual(end);
+    const committed = { type: 'committed', committed: NOTHING };
+    expect(await shard.commit(batch)).toMatchObject(committed);
+    expect(await shard.resolve(batch)).toEqual(committed);
   });
 
   it('while its transaction goes on and on: that is terminated, and the batch aborted', async () => {

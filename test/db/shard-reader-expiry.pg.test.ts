@@ -44,7 +44,7 @@ function partitions(...numbers: readonly number[]): PartitionId[] {
 
 /** An order that expires then. */
 async function place(expiresAt: number, ...products: readonly string[]): Promise<OrderId> {
-  const lines = products.map((id) => [id, 1] as const);
+  const lines = products.map((id, i) => [id, 1 + i] as const);
   const order = builder.order({ lines, createdAt: expiresAt - HOLD_MS });
   await writeBatch(session, builder.batch({ orders: [order] }));
   return order.command.id;
@@ -62,20 +62,26 @@ async function watermarks(): Promise<(number | null)[]> {
 const idsOf = (orders: readonly ExpiringOrder[]) => orders.map(({ orderId }) => orderId);
 
 describe('unpaid orders', () => {
-  it('come by expiry, with the partitions of all their lines, from their home alone', async () => {
+  it('come by expiry, with all of their lines, from their home alone', async () => {
     const late = await place(NOW + 2, inOne);
     const early = await place(NOW, inTwo, inOne, inZero);
     const middle = await place(NOW + 1, inZero);
     const elsewhere = await place(NOW, inTwo);
     const query = { partitions: partitions(0, 1), after: null, max: ALL };
-    expect(await readExpiring(session, query)).toEqual({
-      orders: [
-        { orderId: early, expiresAt: NOW, partitions: [0, 1, 2] },
-        { orderId: middle, expiresAt: NOW + 1, partitions: [0] },
-        { orderId: late, expiresAt: NOW + 2, partitions: [1] },
+    const { orders, complete } = await readExpiring(session, query);
+    const told = orders.map(({ lines, ...order }) => [
+      order,
+      Object.fromEntries(lines.map(({ productId, quantity }) => [productId, quantity])),
+    ]);
+    expect(told).toEqual([
+      [
+        { orderId: early, expiresAt: NOW },
+        { [inTwo]: 1, [inOne]: 2, [inZero]: 3 },
       ],
-      complete: true,
-    });
+      [{ orderId: middle, expiresAt: NOW + 1 }, { [inZero]: 1 }],
+      [{ orderId: late, expiresAt: NOW + 2 }, { [inOne]: 1 }],
+    ]);
+    expect(complete).toBe(true);
     const two = await readExpiring(session, { ...query, partitions: partitions(2) });
     expect(idsOf(two.orders)).toEqual([elsewhere]);
   });

@@ -173,8 +173,11 @@ describe('products', () => {
                   WHERE id = $1`,
       [inTwo, new Date(NOW), new Date(NOW + 1)],
     );
-    const [row] = await database.query<Record<'stock' | 'stockVersion' | 'sequence', number>>(
-      /* sql */ `SELECT stock::integer, stock_version::integer AS "stockVersion", sequence::integer
+    const [row] = await database.query<
+      Record<'stock' | 'supplied' | 'stockVersion' | 'sequence', number>
+    >(
+      /* sql */ `SELECT stock::integer, supplied::integer, stock_version::integer AS "stockVersion",
+                        sequence::integer
                    FROM products WHERE id = $1`,
       [inTwo],
     );

@@ -60,8 +60,9 @@ export class WebhookStage {
     await this.#database.query(
       /* sql */ `
       INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status,
-                            stock, stock_version, sequence, version, created_at, updated_at)
-      VALUES ($1, $2, 'A thing', '', 500, 'USD', 'active', $3, 1, 0, 1, now(), now())`,
+                            stock, supplied, stock_version, sequence, version, created_at,
+                            updated_at)
+      VALUES ($1, $2, 'A thing', '', 500, 'USD', 'active', $3, $3, 1, 0, 1, now(), now())`,
       [id, merchantId, stock],
     );
     return id;

@@ -124,8 +124,9 @@ async function changeStockBehind(id: string, stock: number): Promise<void> {
     WITH former AS (
       SELECT stock FROM products WHERE id = $1
     ), changed AS (
-      UPDATE products SET stock = $2, stock_version = stock_version + 1 WHERE id = $1
-      RETURNING stock_version
+      UPDATE products
+         SET stock = $2, supplied = supplied + $2 - stock, stock_version = stock_version + 1
+       WHERE id = $1 RETURNING stock_version
     )
     INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind, owner_id,
                               batch_no, reason, created_at)

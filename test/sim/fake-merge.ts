@@ -85,7 +85,7 @@ class Merge {
     const asked = statusChanges.filter(({ key }) => key === null || !duplicates.has(key.id));
     const stockAfter: Record<string, number> = {};
     for (const { id, productId, delta } of changes.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
-      stockAfter[id] = this.#move(productId, delta).stock;
+      stockAfter[id] = this.#supply(productId, delta).stock;
     }
     this.#sell(placed);
     // Nothing can fail from here on.
@@ -258,6 +258,13 @@ class Merge {
     const customerUnits = new Map(row.customerUnits);
     customerUnits.set(userId, (customerUnits.get(userId) ?? 0) + units);
     this.#products.set(id, { ...row, customerUnits });
+  }
+
+  #supply(id: ProductId, delta: number): ProductState {
+    const moved = this.#move(id, delta);
+    const supplied = { ...moved, supplied: moved.supplied + delta };
+    this.#products.set(id, supplied);
+    return supplied;
   }
 
   #move(id: ProductId, delta: number, sequence = 0): ProductState {

@@ -11,7 +11,7 @@ import type {
   ExpiringOrder,
   StoredEffect,
 } from '../../src/domain/batch.ts';
-import { partitionOf, shardOf } from '../../src/domain/ids.ts';
+import { shardOf } from '../../src/domain/ids.ts';
 import type { OrderId, OwnerId, ProductId } from '../../src/domain/ids.ts';
 import type { ProductState } from '../../src/domain/product.ts';
 import { effectOf, mergeBatch, Rejection } from './fake-merge.ts';
@@ -69,7 +69,7 @@ export class FakePostgres {
     const row = products.get(id);
     if (row === undefined) throw new Error(`there is no product ${id}`);
     const taken = Math.min(units, row.stock);
-    products.set(id, { ...row, stock: row.stock - taken });
+    products.set(id, { ...row, stock: row.stock - taken, supplied: row.supplied - taken });
     return taken;
   }
 
@@ -140,8 +140,7 @@ export class FakePostgres {
       const { command, homePartition, order } = decided;
       if (shardOf(homePartition, this.#shards) !== shard) continue;
       if (status !== 'WAITING_PAYMENT' || order.expiresAt <= after) continue;
-      const partitions = [...new Set(command.lines.map((line) => partitionOf(line.productId)))];
-      all.push({ orderId: command.id, expiresAt: order.expiresAt, partitions });
+      all.push({ orderId: command.id, expiresAt: order.expiresAt, lines: command.lines });
     }
     all.sort((a, b) => a.expiresAt - b.expiresAt);
     const last = all[max - 1]?.expiresAt ?? Infinity;

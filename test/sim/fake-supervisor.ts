@@ -52,6 +52,14 @@ export class FakeSupervisor {
     return this.#byOwner.size - this.serving.length;
   }
 
+  /** Everybody serves, and nothing is under way between them, to PostgreSQL or back. */
+  get isQuiet(): boolean {
+    const { now } = this.#world.clock;
+    if (this.#succeeding.size > 0 || !this.serving.every(({ quiet }) => quiet)) return false;
+    for (const { at } of this.#posts.values()) if (at >= now) return false;
+    return true;
+  }
+
   /**
    * Fences the former owner and starts another, as soon as PostgreSQL lets it: the answer to a
    * death, or somebody's takeover from an owner that lives and knows nothing of it.

@@ -1,6 +1,7 @@
 /** One shard thread from its start to its death: a core, its sessions, and its ways to the others. */
 import { ShardCore } from '../../src/actors/shard-core.ts';
 import type { IdempotencyWindow } from '../../src/actors/idempotency-window.ts';
+import type { ShardInspection } from '../../src/actors/inspection.ts';
 import type { Effect, ShardEvent, ShardLimits } from '../../src/actors/shard-protocol.ts';
 import type { Batch } from '../../src/domain/batch.ts';
 import type { OwnerId } from '../../src/domain/ids.ts';
@@ -18,6 +19,8 @@ export interface ShardWorld extends World {
   readonly limits: ShardLimits;
   readonly shards: number;
   trace(this: void, line: string): void;
+  /** After every event. */
+  look(this: void, inspection: ShardInspection): void;
   answer(from: OwnerId, answer: Answer): void;
   send(from: OwnerId, to: OwnerId, message: PeerMessage): void;
   /** It died, or learned that it is fenced. */
@@ -37,6 +40,8 @@ export class Incarnation {
   readonly #sends = new Map<number, number>();
   /** Reads without an answer: the core has one of each kind under way. */
   readonly #asked = new Set<string>();
+  /** `find-freed` without an answer. */
+  #finding = 0;
 
   constructor(
     world: ShardWorld,
@@ -57,6 +62,15 @@ export class Incarnation {
     return this.#core.undecided + this.#core.holds + this.#inFlight.size === 0;
   }
 
+  /** Neither does it wait for an answer to anything that it asked. */
+  get quiet(): boolean {
+    return this.idle && this.#asked.size + this.#finding === 0;
+  }
+
+  get inspection(): ShardInspection {
+    return this.#core.inspection;
+  }
+
   /** From now on PostgreSQL never answers, without a word why. */
   cutOff(): void {
     this.#sessions.isCut = true;
@@ -74,6 +88,7 @@ export class Incarnation {
       trace(`    ${JSON.stringify(effect)}`);
       this.#execute(effect);
     }
+    this.#world.look(this.#core.inspection);
     const { mailboxMax, batchOrdersMax, commitsInFlightMax } = this.#world.limits;
     // Whatever comes back undecided from the open batch and those in flight stands in no mailbox.
     const undecidedMax = mailboxMax + batchOrdersMax * (commitsInFlightMax + 1);
@@ -112,8 +127,10 @@ export class Incarnation {
         if (this.#asked.has(effect.type)) throw new Error(`I9: two of ${effect.type} at once`);
         this.#asked.add(effect.type);
         break;
-      case 'resolve':
       case 'find-freed':
+        this.#finding += 1;
+        break;
+      case 'resolve':
       case 'expired-until':
         break;
     }
@@ -138,6 +155,7 @@ export class Incarnation {
     if (event.type === 'committed' || event.type === 'aborted') this.#inFlight.delete(event.no);
     else if (event.type === 'loaded' || event.type === 'load-failed') this.#asked.delete('load');
     else if (event.type === 'expiring') this.#asked.delete('load-expiring');
+    else if (event.type === 'freed-found') this.#finding -= 1;
     else if (event.type === 'looked-up' || event.type === 'look-up-failed') {
       this.#asked.delete('look-up');
     }

@@ -39,7 +39,8 @@ const FAULTS_SQL = /* sql */ `
 /** By hand, but by one who keeps the books: the audit would find anything else. */
 const LOWER_SQL = /* sql */ `
   WITH lowered AS (
-    UPDATE products SET stock = stock - $2, stock_version = stock_version + 1
+    UPDATE products
+       SET stock = stock - $2, supplied = supplied - $2, stock_version = stock_version + 1
      WHERE id = $1 RETURNING id, stock_version, stock
   )
   INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind, owner_id, batch_no,

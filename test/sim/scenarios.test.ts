@@ -25,6 +25,7 @@ class FakeDriver implements ScenarioDriver {
       customerUnits: null,
       version: 1,
       stock,
+      supplied: stock,
       stockVersion: 1,
       sequence: 0,
     }));

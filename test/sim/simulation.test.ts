@@ -1,5 +1,7 @@
 /** `SIM_SEED=n npx vitest run test/sim/simulation.test.ts` replays one seed with its whole trace. */
 import { expect, it } from 'vitest';
+import type { ShardInspection } from '../../src/actors/inspection.ts';
+import { ACTOR_SORTS } from '../../src/domain/inspection.ts';
 import { simulate } from './simulation.ts';
 import type { SimulationRun } from './simulation.ts';
 
@@ -18,6 +20,7 @@ const KINDS = [
   'product-not-found', 'product-not-for-sale', 'sale-not-started', 'sale-ended',
   'currency-mismatch', 'limit-exceeded', 'out-of-stock', 'version-differs', 'shed',
   'duplicates', 'rejected', 'replaced', 'outages',
+  'quiet looks', 'live units seen', 'held units seen', 'holds unknown',
 ];
 const SEED = process.env['SIM_SEED'];
 
@@ -28,7 +31,7 @@ function play(seed: number): SimulationRun {
   } catch (cause) {
     const trace: string[] = [];
     try {
-      simulate(seed, (line) => trace.push(line));
+      simulate(seed, { onLine: (line) => trace.push(line) });
     } catch {
       // The same error again, and this time there is a trace.
     }
@@ -54,4 +57,18 @@ it('gives equal traces for equal seeds, and others for others', () => {
   const [once, again, other] = [play(1), play(1), play(2)];
   expect(again).toEqual(once);
   expect(other.hash).not.toBe(once.hash);
+});
+
+it('takes the same course whether somebody looks or not', () => {
+  const look = (inspection: ShardInspection, now: number): void => {
+    const { ownerId } = inspection.part(now);
+    for (const sort of ACTOR_SORTS) {
+      for (const { productId, ...part } of inspection.actors({ sort, limit: 3 }, now)) {
+        const alone = inspection.actor(productId, now);
+        expect({ ...part, ownerId }).toEqual({ ...alone, productId: undefined });
+        inspection.held([productId], now);
+      }
+    }
+  };
+  for (let seed = 1; seed <= 5; seed += 1) expect(simulate(seed, { look })).toEqual(play(seed));
 });

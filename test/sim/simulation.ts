@@ -7,6 +7,7 @@
  * has its time to lapse, and what is left must be for sale to the last unit.
  */
 import { createHash } from 'node:crypto';
+import type { ShardInspection } from '../../src/actors/inspection.ts';
 import type { ShardLimits } from '../../src/actors/shard-protocol.ts';
 import type { ProductState } from '../../src/domain/product.ts';
 import { Cashier } from './cashier.ts';
@@ -19,6 +20,7 @@ import type { ShardWorld } from './incarnation.ts';
 import { Market, productId } from './market.ts';
 import { Merchants } from './merchants.ts';
 import { Model } from './model.ts';
+import { Onlooker } from './onlooker.ts';
 import { Dice, VirtualClock } from './virtual-clock.ts';
 
 const START_MS = 1_800_000_000_000;
@@ -35,9 +37,16 @@ export interface SimulationRun {
   readonly seen: Readonly<Record<string, number>>;
 }
 
-/** @param onLine - gets the trace @throws Error that names the invariant which does not hold */
-export function simulate(seed: number, onLine: (line: string) => void = () => {}): SimulationRun {
-  return new Simulation(new Dice(seed), onLine).run();
+interface Watching {
+  /** Gets the trace. */
+  onLine?(this: void, line: string): void;
+  /** May look at a shard after every event. */
+  look?(this: void, inspection: ShardInspection, now: number): void;
+}
+
+/** @throws Error that names the invariant which does not hold */
+export function simulate(seed: number, watching: Watching = {}): SimulationRun {
+  return new Simulation(new Dice(seed), watching).run();
 }
 
 class Simulation {
@@ -50,9 +59,10 @@ class Simulation {
   readonly #router: FakeRouter;
   readonly #market: Market;
   readonly #supervisor: FakeSupervisor;
+  readonly #onlooker: Onlooker;
   #storming = true;
 
-  constructor(dice: Dice, onLine: (line: string) => void) {
+  constructor(dice: Dice, { onLine, look }: Watching) {
     const clock = this.#clock;
     const shards = dice.int(2, 4);
     const limits = randomLimits(dice);
@@ -78,13 +88,16 @@ class Simulation {
       witness: model,
       trace: (line) => {
         this.#hash.update(line);
-        onLine(line);
+        onLine?.(line);
       },
+      look: (inspection) => look?.(inspection, clock.now),
       answer: (from, answer) => router.answer(from, answer),
       send: (from, to, message) => this.#supervisor.send(from, to, message),
       ended: (shard) => this.#supervisor.replace(shard),
     };
-    this.#supervisor = new FakeSupervisor({ world: this.#world, model, router });
+    const supervisor = new FakeSupervisor({ world: this.#world, model, router });
+    this.#supervisor = supervisor;
+    this.#onlooker = new Onlooker({ clock, postgres, supervisor, products: ids });
   }
 
   run(): SimulationRun {
@@ -104,7 +117,12 @@ class Simulation {
     for (const { id } of this.#products) closing.sellOut(id);
     this.#stop();
     const { outages } = weather;
-    const seen = { ...this.#model.seen, outages, replaced: this.#supervisor.replaced };
+    const seen = {
+      ...this.#model.seen,
+      ...this.#onlooker.seen,
+      outages,
+      replaced: this.#supervisor.replaced,
+    };
     return { hash: this.#hash.digest('hex'), seen };
   }
 
@@ -178,7 +196,7 @@ function randomLimits(dice: Dice): ShardLimits {
     holdTtlMs: dice.int(700, 3000),
     actorsMax: dice.int(1, 8),
     queryIdsMax: dice.int(1, 4),
-    expiringMax: dice.int(1, 20),
+    expiringMax: dice.pick([dice.int(1, 20), 100_000]),
   };
 }
 
@@ -194,6 +212,7 @@ function randomProducts(dice: Dice): ProductState[] {
     ...limited(dice.pick([null, null, null, 2, 6])),
     version: 1,
     stock,
+    supplied: stock,
     stockVersion: 1,
     sequence: 0,
   }));

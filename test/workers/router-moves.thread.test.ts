@@ -71,6 +71,19 @@ describe('a shard whose thread died', () => {
   });
 });
 
+describe('a shard that is restarted', () => {
+  it('never tells a customer that the service is shutting down, unless it is (I8)', async () => {
+    const router = openRouter();
+    const outcomes = [router.placeOrder(order()), router.placeOrder(order())];
+    const [first, second] = (await commandsAtEndOfTurn(0)).map(({ n }) => n);
+    answer(0, [{ n: first ?? 0, type: 'shed', code: 'shutting-down' }]);
+    expect(await outcomes[0]).toEqual({ type: 'shed', code: 'overloaded' });
+    router.close('shutting-down');
+    answer(0, [{ n: second ?? 0, type: 'shed', code: 'shutting-down' }]);
+    expect(await outcomes[1]).toEqual({ type: 'shed', code: 'shutting-down' });
+  });
+});
+
 describe('status changes', () => {
   it('are a success when the order has the status already, whoever changed it', async () => {
     const router = openRouter();
