@@ -10,11 +10,12 @@ const ARROWS = {
   telemetry: ['domain'],
   jobs: ['domain', 'telemetry'],
   http: ['domain', 'telemetry'],
+  page: [],
   workers: ['actors', 'db', 'domain', 'telemetry'],
 };
 
-/** Entry files of processes and threads. */
-const PROCESS_ROOTS = '^src/(main|audit|user)\\.ts$';
+/** Entry files of processes, of the browser's page, and of threads. */
+const PROCESS_ROOTS = '^src/(main|page/main|audit|user)\\.ts$';
 const THREAD_ROOTS = '^src/workers/(shard|http)-thread\\.ts$';
 
 const npm = (names) => `(^|/)node_modules/(@types/)?(${names})/`;
@@ -44,6 +45,19 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/(domain|actors)/' },
       to: { pathNot: '^src/' },
+    },
+    {
+      name: 'page-in-browser',
+      comment: 'A browser has neither Node nor packages: http/ serves src/page and uplot alone.',
+      severity: 'error',
+      from: { path: '^src/page/' },
+      to: { pathNot: ['^src/', npm('uplot')] },
+    },
+    {
+      name: 'charts-in-page',
+      severity: 'error',
+      from: { pathNot: '^src/page/' },
+      to: { path: npm('uplot') },
     },
     {
       name: 'threads-in-workers',
@@ -79,6 +93,20 @@ module.exports = {
       severity: 'error',
       from: {},
       to: { path: [PROCESS_ROOTS, THREAD_ROOTS] },
+    },
+    {
+      name: 'server-after-tracing',
+      comment: 'The server is loaded by main.ts when tracing has started, and by nobody else.',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/server\\.ts$', dynamic: false },
+    },
+    {
+      name: 'little-before-tracing',
+      comment: 'What main.ts imports at once is loaded before tracing: no pg, no ioredis.',
+      severity: 'error',
+      from: { path: '^src/main\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/(config|version|telemetry/[^/]+)\\.ts$', dynamic: false },
     },
     {
       name: 'no-cycle',

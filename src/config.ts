@@ -11,7 +11,19 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ORDER_TOTAL_MAX } from './domain/bounds.ts';
 import { PARTITIONS } from './domain/ids.ts';
-import { boolean, databaseUrl, integer, oneOf, origins, redisUrl } from './option-kinds.ts';
+import {
+  bearerToken,
+  boolean,
+  collectorUrl,
+  databaseUrl,
+  integer,
+  oneOf,
+  origins,
+  redisUrl,
+  share,
+} from './option-kinds.ts';
+import { TRACE_SAMPLERS } from './telemetry/sampling.ts';
+import type { TraceSampler } from './telemetry/sampling.ts';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -49,8 +61,15 @@ export interface Config {
   readonly trustProxy: boolean;
   readonly cartTtlMs: number;
   readonly webhookAllowPrivate: boolean;
+  /** For /metrics; null = only this machine is answered. Never logged. */
+  readonly metricsToken: string | null;
   readonly seedDemo: boolean;
   readonly logLevel: LogLevel;
+  /** Of the collector; null = no tracing. May hold a password: never logged. */
+  readonly otlpEndpoint: string | null;
+  readonly traceSampler: TraceSampler;
+  /** 0 to 1. */
+  readonly traceRatio: number;
 }
 
 export interface ConfigProblem {
@@ -79,6 +98,7 @@ export interface OptionDescription {
 
 const SHARDS_MAX = 64;
 const JWT_SECRET_CHARS_MIN = 32;
+const METRICS_TOKEN_CHARS_MIN = 16;
 /** Of the 300 in embedded-settings.ts; the rest is for takeover, audit and a person with psql. */
 const EMBEDDED_SESSIONS_MAX = 280;
 const DAY_SECONDS = 86_400;
@@ -185,6 +205,11 @@ const schema = z
     WEBHOOK_ALLOW_PRIVATE: boolean.default(false).register(documentation, {
       description: 'Deliver webhooks to private and loopback addresses too.',
     }),
+    METRICS_TOKEN: bearerToken(METRICS_TOKEN_CHARS_MIN)
+      .optional()
+      .register(documentation, {
+        description: `Token that \`/metrics\` asks for, at least ${METRICS_TOKEN_CHARS_MIN} characters; unset answers this machine only.`,
+      }),
     SEED_DEMO: boolean.optional().register(documentation, {
       description: 'Fill an empty database with the demo shop.',
       shown: 'true in the embedded mode, else false',
@@ -192,6 +217,16 @@ const schema = z
     LOG_LEVEL: oneOf(LOG_LEVELS)
       .default('info')
       .register(documentation, { description: `One of ${LOG_LEVELS.join(', ')}.` }),
+    OTEL_EXPORTER_OTLP_ENDPOINT: collectorUrl.optional().register(documentation, {
+      description:
+        'OpenTelemetry collector that takes OTLP over HTTP, like `http://host:4318`; unset traces nothing.',
+    }),
+    OTEL_TRACES_SAMPLER: oneOf(TRACE_SAMPLERS)
+      .default('parentbased_traceidratio')
+      .register(documentation, { description: `One of ${TRACE_SAMPLERS.join(', ')}.` }),
+    OTEL_TRACES_SAMPLER_ARG: share.default(0.01).register(documentation, {
+      description: 'Share of the traces that a sampler with a ratio keeps, 0 to 1.',
+    }),
   } satisfies Record<string, z.ZodType>)
   .superRefine(
     (env, context) => {
@@ -257,8 +292,12 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): Config {
     trustProxy: env.TRUST_PROXY,
     cartTtlMs: env.CART_TTL_HOURS * HOUR_MS,
     webhookAllowPrivate: env.WEBHOOK_ALLOW_PRIVATE,
+    metricsToken: env.METRICS_TOKEN ?? null,
     seedDemo: env.SEED_DEMO ?? env.DATABASE_URL === undefined,
     logLevel: env.LOG_LEVEL,
+    otlpEndpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT ?? null,
+    traceSampler: env.OTEL_TRACES_SAMPLER,
+    traceRatio: env.OTEL_TRACES_SAMPLER_ARG,
   };
 }
 

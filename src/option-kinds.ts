@@ -16,6 +16,14 @@ export function integer({ min, max }: { readonly min: number; readonly max: numb
   });
 }
 
+/** A share of a whole, 0 to 1. */
+export const share = z.string().transform((text, context) => {
+  const value = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value <= 1) return value;
+  context.addIssue(`must be a number from 0 to 1, not ${JSON.stringify(text)}`);
+  return z.NEVER;
+});
+
 /** One of a few words. */
 export function oneOf<const T extends readonly string[]>(values: T) {
   return z.enum(values, { error: () => `must be one of ${values.join(', ')}` });
@@ -23,6 +31,13 @@ export function oneOf<const T extends readonly string[]>(values: T) {
 
 /** Nothing but these two words: `yes` and `1` are mistakes elsewhere. */
 export const boolean = oneOf(['true', 'false']).transform((text) => text === 'true');
+
+/** What can be sent as a bearer token. The reason does not repeat the value. */
+export function bearerToken(charsMin: number) {
+  return z.string().regex(new RegExp(`^[\\x21-\\x7e]{${charsMin},}$`), {
+    error: `must be at least ${charsMin} visible ASCII characters`,
+  });
+}
 
 /** Its value may hold a password, so the reason does not repeat it. */
 function urlLike({ example, protocols }: { example: string; protocols: readonly string[] }) {
@@ -43,6 +58,12 @@ export const databaseUrl = urlLike({
 export const redisUrl = urlLike({
   example: 'redis://user:password@host:6379/0',
   protocols: ['redis:', 'rediss:'],
+});
+
+/** Of an OpenTelemetry collector. */
+export const collectorUrl = urlLike({
+  example: 'http://host:4318',
+  protocols: ['http:', 'https:'],
 });
 
 /**

@@ -7,7 +7,9 @@ import { RedisCache } from './cache/redis-cache.ts';
 import type { Config } from './config.ts';
 import { createAccountStore } from './db/account-store.ts';
 import { createCartStore } from './db/cart-store.ts';
+import { createDecisionReader } from './db/decision-reader.ts';
 import { createMerchantOrderReader } from './db/merchant-order-reader.ts';
+import { createOperatorLog } from './db/operator-log.ts';
 import { createOrderReader } from './db/order-reader.ts';
 import { createPaymentStore } from './db/payment-store.ts';
 import type { createPool } from './db/pool.ts';
@@ -27,11 +29,13 @@ import { PaymentSimulator } from './jobs/payment-simulator.ts';
 import { WebhookJobs } from './jobs/webhook-jobs.ts';
 import { createSendPost } from './jobs/webhook-post.ts';
 import { WebhookTarget } from './jobs/webhook-target.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 
 export interface ShopParts {
   readonly config: Config;
   readonly pool: ReturnType<typeof createPool>;
   readonly gateway: OrderGateway;
+  readonly metrics: Pick<Metrics, 'lookedUp'>;
   readonly logger: Logger;
 }
 
@@ -40,7 +44,9 @@ type ShopPorts = Pick<
   | 'accounts'
   | 'carts'
   | 'catalogue'
+  | 'decisions'
   | 'merchantOrders'
+  | 'operatorLog'
   | 'orders'
   | 'payments'
   | 'products'
@@ -59,7 +65,7 @@ export interface Shop {
 
 /** Nothing is asked of PostgreSQL before `start`; Redis is looked for at once, and nobody waits. */
 export function openShop(parts: ShopParts): Shop {
-  const { config, pool } = parts;
+  const { config, pool, metrics } = parts;
   const redis = openRedis(parts);
   const cache = redis ?? createMemoryCache();
   const carts = createCartStore(pool, { ttlMs: config.cartTtlMs });
@@ -69,9 +75,15 @@ export function openShop(parts: ShopParts): Shop {
   return {
     ports: {
       accounts: createAccountStore(pool),
-      carts: new CachedCarts({ carts, cache }),
-      catalogue: new CachedCatalogue({ catalogue: createProductReader(pool), cache }),
+      carts: new CachedCarts({ carts, cache, onLookUp: (hit) => metrics.lookedUp('carts', hit) }),
+      catalogue: new CachedCatalogue({
+        catalogue: createProductReader(pool),
+        cache,
+        onLookUp: (hit) => metrics.lookedUp('products', hit),
+      }),
+      decisions: createDecisionReader(pool),
       merchantOrders: createMerchantOrderReader(pool),
+      operatorLog: createOperatorLog(pool),
       orders: createOrderReader(pool),
       payments,
       products: createProductStore(pool),

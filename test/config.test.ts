@@ -44,8 +44,12 @@ describe('configuration', () => {
       trustProxy: false,
       cartTtlMs: 259_200_000,
       webhookAllowPrivate: false,
+      metricsToken: null,
       seedDemo: true,
       logLevel: 'info',
+      otlpEndpoint: null,
+      traceSampler: 'parentbased_traceidratio',
+      traceRatio: 0.01,
     } satisfies Config);
   });
 
@@ -75,8 +79,12 @@ describe('configuration', () => {
         TRUST_PROXY: 'true',
         CART_TTL_HOURS: '1',
         WEBHOOK_ALLOW_PRIVATE: 'true',
+        METRICS_TOKEN: 'a-token-of-16-ch',
         SEED_DEMO: 'true',
         LOG_LEVEL: 'debug',
+        OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example/otlp',
+        OTEL_TRACES_SAMPLER: 'traceidratio',
+        OTEL_TRACES_SAMPLER_ARG: '.25',
       }),
     ).toEqual({
       host: '::',
@@ -102,8 +110,12 @@ describe('configuration', () => {
       trustProxy: true,
       cartTtlMs: 3_600_000,
       webhookAllowPrivate: true,
+      metricsToken: 'a-token-of-16-ch',
       seedDemo: true,
       logLevel: 'debug',
+      otlpEndpoint: 'https://collector.example/otlp',
+      traceSampler: 'traceidratio',
+      traceRatio: 0.25,
     } satisfies Config);
   });
 
@@ -134,6 +146,8 @@ describe('configuration', () => {
     ['IDEMPOTENCY_WINDOW_MAX', '9'.repeat(30)],
     ['JWT_TTL_SECONDS', '0'],
     ['JWT_SECRET', 'short'],
+    ['METRICS_TOKEN', 'fifteen-letters'],
+    ['METRICS_TOKEN', 'not to be sent as a token'],
     ['DATABASE_URL', 'mysql://localhost/shop'],
     ['DATABASE_URL', 'localhost:5432'],
     ['REDIS_URL', 'http://localhost:6379'],
@@ -151,6 +165,13 @@ describe('configuration', () => {
     ['WEBHOOK_ALLOW_PRIVATE', '1'],
     ['SEED_DEMO', '1'],
     ['LOG_LEVEL', 'verbose'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://collector:4317'],
+    ['OTEL_TRACES_SAMPLER', 'jaeger_remote'],
+    ['OTEL_TRACES_SAMPLER_ARG', '1.1'],
+    ['OTEL_TRACES_SAMPLER_ARG', '-0.1'],
+    ['OTEL_TRACES_SAMPLER_ARG', '1e-2'],
+    ['OTEL_TRACES_SAMPLER_ARG', 'all'],
   ])('%s=%s is refused by name', (name, value) => {
     const { problems } = failure({ JWT_SECRET: SECRET, [name]: value });
     expect(problems.map(({ variable }) => variable)).toEqual([name]);

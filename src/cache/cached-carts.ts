@@ -39,6 +39,8 @@ type Copy = Cart | typeof GONE;
 export interface CachedCartsDeps {
   readonly carts: Carts;
   readonly cache: Cache;
+  /** The cache was asked; `hit`: it had what may be shown. */
+  readonly onLookUp?: (hit: boolean) => void;
 }
 
 export class CachedCarts implements Carts {
@@ -46,12 +48,14 @@ export class CachedCarts implements Carts {
   readonly findProducts: Carts['findProducts'];
   readonly #carts: Carts;
   readonly #cache: Cache;
+  readonly #onLookUp: (hit: boolean) => void;
   /** How far each cart had come when this process last wrote it, see `ageOf`. */
   readonly #written = new LRUCache<CartId, number>({ max: WRITTEN_MAX });
 
-  constructor({ carts, cache }: CachedCartsDeps) {
+  constructor({ carts, cache, onLookUp }: CachedCartsDeps) {
     this.#carts = carts;
     this.#cache = cache;
+    this.#onLookUp = onLookUp ?? (() => undefined);
     this.listCarts = (userId, page) => carts.listCarts(userId, page);
     this.findProducts = (ids) => carts.findProducts(ids);
   }
@@ -81,7 +85,9 @@ export class CachedCarts implements Carts {
   async findCart(id: CartId): Promise<Cart | undefined> {
     const text = await this.#cache.get(KEY_PREFIX + id);
     const copy = parseCached<Copy>(text);
-    if (copy !== undefined && !this.#isOld(id, copy)) return copy === GONE ? undefined : copy;
+    const known = copy !== undefined && !this.#isOld(id, copy) ? copy : undefined;
+    this.#onLookUp(known !== undefined);
+    if (known !== undefined) return known === GONE ? undefined : known;
     const cart = await this.#carts.findCart(id);
     if (cart !== undefined && !this.#isOld(id, cart)) {
       await this.#cache.add(KEY_PREFIX + id, JSON.stringify(cart), CART_AGE_MS_MAX);

@@ -36,6 +36,8 @@ interface LookUp {
 export interface CachedCatalogueDeps {
   readonly catalogue: Catalogue;
   readonly cache: Cache;
+  /** The cache was asked; `hit`: it had what may be shown. */
+  readonly onLookUp?: (hit: boolean) => void;
   /** Wall clock, milliseconds since the epoch; `Date.now` unless a test says otherwise. */
   readonly clock?: () => number;
 }
@@ -43,12 +45,14 @@ export interface CachedCatalogueDeps {
 export class CachedCatalogue implements Catalogue {
   readonly #catalogue: Catalogue;
   readonly #cache: Cache;
+  readonly #onLookUp: (hit: boolean) => void;
   readonly #clock: () => number;
   readonly #lookUps = new Map<string, LookUp>();
 
-  constructor({ catalogue, cache, clock = Date.now }: CachedCatalogueDeps) {
+  constructor({ catalogue, cache, onLookUp, clock = Date.now }: CachedCatalogueDeps) {
     this.#catalogue = catalogue;
     this.#cache = cache;
+    this.#onLookUp = onLookUp ?? (() => undefined);
     this.#clock = clock;
   }
 
@@ -77,7 +81,9 @@ export class CachedCatalogue implements Catalogue {
   ): Promise<ProductPage> {
     const text = await this.#cache.get(key);
     const cached = parseCached<Cached>(text);
-    if (cached !== undefined && this.#isFresh(cached.askedAt)) return cached.page;
+    const fresh = cached !== undefined && this.#isFresh(cached.askedAt) ? cached.page : undefined;
+    this.#onLookUp(fresh !== undefined);
+    if (fresh !== undefined) return fresh;
     const askedAt = this.#clock();
     const page = await this.#catalogue.listProducts(list.filter, list.page);
     const ttlMs = askedAt + LIST_AGE_MS_MAX - this.#clock();

@@ -57,7 +57,9 @@ export interface ShopKey {
 /** Issues access tokens (JWT, HS256), and reads them and those of the shop. */
 export interface AccessTokens {
   issue(identity: Identity): IssuedToken;
-  /** The identity an Authorization header proves, or undefined when it proves none. */
+  /** What an Authorization header proves, and until when; undefined when it proves nothing. */
+  verify(authorization: string): VerifiedToken | undefined;
+  /** The identity of `verify`. */
   identify(authorization: string): Identity | undefined;
 }
 
@@ -142,6 +144,18 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     return { identity: { userId, role: claims.role }, expiresAt: claims.exp * 1000 };
   }
 
+  function verify(authorization: string): VerifiedToken | undefined {
+    const token = bearerTokenOf(authorization);
+    if (token === undefined) return undefined;
+    const now = clock();
+    const known = cache.find(token);
+    if (known !== undefined) return now < known.expiresAt ? known : undefined;
+    const fresh = verified(token);
+    if (fresh === undefined || now >= fresh.expiresAt) return undefined;
+    if (authorization.length <= CACHED_CHARS_MAX) cache.add(token, fresh);
+    return fresh;
+  }
+
   return {
     issue(identity) {
       const iat = Math.floor(clock() / 1000);
@@ -153,16 +167,10 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       };
     },
 
+    verify,
+
     identify(authorization) {
-      const token = bearerTokenOf(authorization);
-      if (token === undefined) return undefined;
-      const now = clock();
-      const known = cache.find(token);
-      if (known !== undefined) return now < known.expiresAt ? known.identity : undefined;
-      const fresh = verified(token);
-      if (fresh === undefined || now >= fresh.expiresAt) return undefined;
-      if (authorization.length <= CACHED_CHARS_MAX) cache.add(token, fresh);
-      return fresh.identity;
+      return verify(authorization)?.identity;
     },
   };
 }

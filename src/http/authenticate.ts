@@ -19,12 +19,14 @@ export type AuthenticateHook = (
   done: HookHandlerDoneFunction,
 ) => void;
 
-/** The two ways a route may ask for an identity. */
+/** The ways in which a route may ask for an identity. */
 export interface Authentication {
   /** 401 unless a valid token was sent. */
   readonly required: AuthenticateHook;
   /** No token is fine; a token that is not valid is 401 all the same. */
   readonly optional: AuthenticateHook;
+  /** As `required`, and 403 unless it is an admin's: then nothing of the request is looked at. */
+  readonly admin: AuthenticateHook;
 }
 
 /** Hooks that read the Authorization header with `tokens`. */
@@ -53,7 +55,18 @@ export function createAuthentication(tokens: AccessTokens): Authentication {
     else required(request, reply, done);
   }
 
-  return { required, optional };
+  function admin(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: HookHandlerDoneFunction,
+  ): void {
+    required(request, reply, () => {
+      if (identityOf(request).role === 'admin') done();
+      else sendProblem(reply, 'forbidden');
+    });
+  }
+
+  return { required, optional, admin };
 }
 
 /**

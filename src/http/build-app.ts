@@ -8,8 +8,10 @@ import swagger from '@fastify/swagger';
 import { fastify } from 'fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply } from 'fastify';
 
+import { addAdminRoutes } from './admin-routes.ts';
 import { createAccessTokens } from './access-tokens.ts';
 import type { AccessTokens } from './access-tokens.ts';
+import { addAdminPageRoutes } from './admin-page-routes.ts';
 import type { AppDeps, AppSettings } from './app-deps.ts';
 import { createAuthentication } from './authenticate.ts';
 import { addCancelOrderRoute } from './cancel-order-route.ts';
@@ -21,6 +23,7 @@ import { addCheckoutRoute } from './checkout-route.ts';
 import { handleClientError } from './client-error.ts';
 import { addCors } from './cors.ts';
 import { addCreateProductRoute } from './create-product-route.ts';
+import { addDecisionsRoute } from './decisions-route.ts';
 import { addCompleteOrderRoute } from './complete-order-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
 import { addEditProductRoutes } from './edit-product-routes.ts';
@@ -28,6 +31,8 @@ import { handleError } from './error-handler.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import { jsonSchemaOf } from './json-schema.ts';
 import { addMerchantOrderRoute } from './merchant-order-route.ts';
+import { addMetricsRoute } from './metrics-route.ts';
+import { addAnswerObservers } from './observe-answers.ts';
 import { openapiOptions } from './openapi.ts';
 import { addOrderReadRoutes } from './order-read-routes.ts';
 import { orderEventSchema, orderSchema } from './order-schemas.ts';
@@ -43,6 +48,8 @@ import { productSchema } from './product-schemas.ts';
 import type { RateCounter } from './rate-counter.ts';
 import { requestIdOf } from './request-id.ts';
 import { addRequestLimit } from './request-limit.ts';
+import { RequestLog } from './request-log.ts';
+import { addRequestSpans } from './request-spans.ts';
 import { addShipOrderRoute } from './ship-order-route.ts';
 import { addUserRoutes } from './user-routes.ts';
 import { sessionSchema, userSchema } from './user-schemas.ts';
@@ -78,6 +85,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const app: FastifyInstance = fastify(serverOptions(settings));
   app.decorate('edgeLog', deps.logger);
   app.decorateRequest('identity', null);
+  app.decorateRequest('problemCode', null);
+  addTelemetry(app, deps);
   app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(createValidatorCompiler());
   app.setErrorHandler(handleError);
@@ -90,7 +99,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const { jwtSecret: secret, jwtTtlSeconds: ttlSeconds, shopKey } = settings;
   const tokens = createAccessTokens({ secret, ttlSeconds, shopKey, clock });
   const loginLimit = await addEdgePlugins(app, deps, tokens);
-  const { required, optional } = createAuthentication(tokens);
+  const { required, optional, admin } = createAuthentication(tokens);
   const passwords = deps.passwords ?? createPasswordHashing();
   const { gateway, catalogue, carts, orders, accounts, readiness } = deps;
   addPlaceOrderRoute(app, { gateway, authenticate: required, clock });
@@ -118,10 +127,32 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   addWebhookRoutes(app, { webhooks, webhookTargets, authenticate: required });
   addWebhookDeliveryRoutes(app, { webhooks, authenticate: required });
   addUserRoutes(app, { accounts, passwords, tokens, authenticate: required, loginLimit });
+  const { decisions, inspector } = deps;
+  addDecisionsRoute(app, { decisions, inspector, gateway, readiness, authenticate: required });
+  await addAdminRoutes(app, { ...deps, tokens, clock, authenticate: admin });
   addHealthRoutes(app, readiness);
+  addMetricsRoute(app, { render: deps.renderMetrics, token: settings.metricsToken });
+  await addAdminPageRoutes(app);
   await addDocsRoutes(app);
   await app.ready();
   return app;
+}
+
+/** First of all hooks, so that a span is as long as its request. */
+function addTelemetry(
+  app: FastifyInstance,
+  { logger, tracing = null, answerObservers = [] }: AppDeps,
+): void {
+  app.decorateRequest('trace', null);
+  if (tracing !== null) addRequestSpans(app, tracing);
+  const requestLog = new RequestLog({ logger, tracing: tracing !== null });
+  app.decorate('requestLog', requestLog);
+  app.decorateRequest('isLogged', false);
+  addAnswerObservers(app, [requestLog.answered, ...answerObservers]);
+  app.addHook('onClose', (_app, done) => {
+    requestLog.close();
+    done();
+  });
 }
 
 function serverOptions(settings: AppSettings): FastifyHttpOptions<Server> {

@@ -89,7 +89,7 @@ export function addCancelOrderRoute(app: FastifyInstance, deps: CancelOrderDeps)
         to: 'CANCELLED',
         detail: null,
         reason: request.body?.reason ?? null,
-        traceparent: traceparentOf(headers.traceparent),
+        traceparent: traceparentOf(request),
       });
       const changed = { orders: deps.orders, id: order.id, show: (it: Order) => it };
       return answerStatusChange(reply, outcome, {

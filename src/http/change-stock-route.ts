@@ -70,7 +70,7 @@ export function addChangeStockRoute(app: FastifyInstance, deps: ChangeStockDeps)
         productId: product.id,
         delta: request.body.delta,
         reason: request.body.reason,
-        traceparent: traceparentOf(headers.traceparent),
+        traceparent: traceparentOf(request),
       };
       return new StockAnswer(product, change).send(reply, await gateway.changeStock(change));
     },

@@ -93,7 +93,7 @@ export function addCheckoutRoute(app: FastifyInstance, deps: CheckoutDeps): void
         reference,
         metadata,
         cart: { id: cart.id, version: cart.version },
-        traceparent: traceparentOf(headers.traceparent),
+        traceparent: traceparentOf(request),
       });
       return answer(reply, { cart, outcome }, deps);
     },

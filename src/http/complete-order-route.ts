@@ -72,7 +72,7 @@ export function addCompleteOrderRoute(app: FastifyInstance, deps: CompleteOrderD
         to: 'COMPLETED',
         detail: null,
         reason: null,
-        traceparent: traceparentOf(headers.traceparent),
+        traceparent: traceparentOf(request),
       });
       return answerStatusChange(reply, outcome, {
         orders: deps.orders,

@@ -28,7 +28,7 @@ export async function addDocsRoutes(app: FastifyInstance): Promise<void> {
   });
 
   await app.register(async (pages) => {
-    await addPageSecurity(pages);
+    await addPageSecurity(pages, 'reference');
     pages.addHook('onSend', keepScripts);
     pages.get('/docs/errors', async (_request, reply) =>
       reply.header('content-type', 'text/html; charset=utf-8').send(errorsPage()),

@@ -1,12 +1,13 @@
 /** PATCH and DELETE of a product: commands to its owner, answered after they are durable. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-import { AppError, unreachable } from '../domain/errors.ts';
+import { unreachable } from '../domain/errors.ts';
 import type { EditProductOutcome } from '../domain/outcome.ts';
 import type { Catalogue, EditProduct, OrderGateway } from '../domain/ports.ts';
 import type { Product, ProductChanges } from '../domain/product.ts';
 import { identityOf } from './authenticate.ts';
 import type { AuthenticateHook } from './authenticate.ts';
+import { editedProduct } from './edited-product.ts';
 import { schemaRef } from './json-schema.ts';
 import { managedProduct } from './managed-product.ts';
 import { sendProblem } from './problem.ts';
@@ -140,7 +141,8 @@ async function edit(deps: EditProductDeps, wish: Edit, reply: FastifyReply): Pro
       changes,
       reason,
     });
-    if (outcome.type === 'edited') return sendProduct(reply, await reread(deps, product));
+    if (outcome.type === 'edited')
+      return sendProduct(reply, await editedProduct(deps.catalogue, product.id));
     // Only the check of the sale window was for this version: it is made again.
     if (outcome.type !== 'version-differs' || wanted !== null) return refuse(reply, outcome);
   }
@@ -160,8 +162,7 @@ function changesOf(body: EditProductBody): ProductChanges {
 }
 
 function originOf(request: FastifyRequest): Pick<EditProduct, 'author' | 'traceparent'> {
-  const { traceparent } = request.raw.headers;
-  return { author: identityOf(request).userId, traceparent: traceparentOf(traceparent) };
+  return { author: identityOf(request).userId, traceparent: traceparentOf(request) };
 }
 
 /** Versions only rise: one that was not committed when it was read nobody could have named. */
@@ -171,18 +172,6 @@ function isPassed(product: Product, wanted: readonly number[] | null): boolean {
 
 function sendPassed(reply: FastifyReply, version: number): FastifyReply {
   return sendProblem(reply, 'precondition-failed', { version });
-}
-
-/** The edit is committed: whatever goes wrong from here on, the answer is not that nothing happened. */
-async function reread({ catalogue }: EditProductDeps, { id }: Product): Promise<Product> {
-  let product: Product | undefined;
-  try {
-    product = await catalogue.findProduct(id);
-  } catch (error) {
-    throw new AppError('outcome-unknown', { cause: error });
-  }
-  if (product === undefined) throw new Error('a product is gone: none is ever deleted');
-  return product;
 }
 
 /** Total over the outcomes: a new one does not compile until it has an answer. */

@@ -39,17 +39,16 @@ export function handleError(
   reply: FastifyReply,
 ): void {
   const { request } = reply;
-  const log = request.server.edgeLog;
+  const { requestLog } = request.server;
   const known = knownError(error);
   if (known === undefined) {
-    log.error({ err: error, request_id: request.id, route: routeOf(request) }, 'request failed');
+    requestLog.failed(request, error);
     sendProblem(reply, 'internal');
     return;
   }
-  // A dependency that is away heals by itself; what has no cause is overload, and a line for each
-  // answer of an overload would only add to it.
+  // Something that we need is away. What has no cause is overload, of which the code says all.
   if (error instanceof AppError && error.cause !== undefined) {
-    log.warn({ err: error, request_id: request.id, route: routeOf(request) }, 'request not served');
+    requestLog.notServed(request, { err: error, code: error.code });
   }
   const extras: ProblemExtras = known.errors === undefined ? {} : { errors: known.errors };
   sendProblem(reply, known.code, extras);
@@ -69,8 +68,4 @@ function knownError(error: FastifyError | Error): Known | undefined {
   // What else Fastify blames on the client, such as a body that broke off.
   const status = error.statusCode ?? 500;
   return status < 500 ? invalid('request', 'could not be read') : undefined;
-}
-
-function routeOf(request: FastifyRequest): string | undefined {
-  return request.routeOptions.url;
 }

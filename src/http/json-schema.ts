@@ -19,6 +19,15 @@ export function schemaRef(name: string): JsonSchema {
   return { $ref: `${name}#` };
 }
 
+/** A whole list of a named schema, which is bounded by nature and has no pages. */
+export function listSchemaOf(name: string): JsonSchema {
+  return {
+    type: 'object',
+    required: ['items'],
+    properties: { items: { type: 'array', items: schemaRef(name) } },
+  };
+}
+
 /** One page of a list of a named schema. */
 export function pageSchemaOf(name: string): JsonSchema {
   return {

@@ -67,12 +67,12 @@ function securityOf(doc: RouteDoc): { bearer?: string[] }[] {
 const NO_BODY = { type: 'null' };
 
 function successOf(doc: RouteDoc): JsonSchema {
-  const { status, description, schema, headers = {} } = doc.success;
+  const { status, description, schema, mediaType = 'application/json', headers = {} } = doc.success;
   const described = Object.entries(headers).map(([name, text]) => [
     name,
     { type: 'string', description: text },
   ]);
-  const body = schema === null ? NO_BODY : { content: { 'application/json': { schema } } };
+  const body = schema === null ? NO_BODY : { content: { [mediaType]: { schema } } };
   const success = { description, headers: Object.fromEntries(described), ...body };
   if (doc.unchanged === undefined) return { [status]: success };
   return { [status]: success, 304: { description: doc.unchanged, ...NO_BODY } };

@@ -75,7 +75,7 @@ export function addPlaceOrderRoute(app: FastifyInstance, deps: PlaceOrderDeps): 
       reference: body.reference ?? null,
       metadata: body.metadata ?? null,
       cart: null,
-      traceparent: traceparentOf(headers.traceparent),
+      traceparent: traceparentOf(request),
     });
     return answerOrder(reply, outcome, clock);
   }

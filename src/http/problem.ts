@@ -18,6 +18,10 @@ declare module 'fastify' {
     /** Fastify itself gets no logger: one would cost a child and two listeners per request. */
     edgeLog: Logger;
   }
+  interface FastifyRequest {
+    /** Of the problem that it was answered with; null = of none. For who observes answers. */
+    problemCode: ErrorCode | null;
+  }
 }
 
 /** What is wrong with one part of the request. */
@@ -90,12 +94,8 @@ export function sendProblem(
   extras: ProblemExtras = NO_EXTRAS,
 ): FastifyReply {
   const { request } = reply;
+  request.problemCode = code;
   const status = PROBLEM_STATUS[code];
-  const log = request.server.edgeLog;
-  if (log.isLevelEnabled('debug')) {
-    const route = request.routeOptions.url;
-    log.debug({ request_id: request.id, code, status, route }, 'request refused');
-  }
   const retryAfter = extras.retryAfterSeconds ?? retryAfterSeconds(code);
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="hedonify"');

@@ -32,7 +32,8 @@ export async function addRequestLimit(
     redis,
   });
   app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config?.doc?.uncounted === true) return;
+    const { config } = request.routeOptions;
+    if (config?.uncounted === true || config?.doc?.uncounted === true) return;
     const retryAfterSeconds = await count(request);
     if (retryAfterSeconds !== null) await sendProblem(reply, 'rate-limited', { retryAfterSeconds });
   });

@@ -9,6 +9,8 @@ import type { JsonSchema } from './json-schema.ts';
 declare module 'fastify' {
   interface FastifyContextConfig {
     doc?: RouteDoc;
+    /** As `RouteDoc.uncounted`, of a route that has no place in the document. */
+    uncounted?: true;
   }
 }
 
@@ -24,7 +26,7 @@ export interface RouteDoc {
   /** Unique; generated clients name their methods after it. */
   readonly operationId: string;
   readonly summary: string;
-  readonly tag: 'users' | 'products' | 'carts' | 'orders' | 'webhooks' | 'operation';
+  readonly tag: 'users' | 'products' | 'carts' | 'orders' | 'webhooks' | 'admin' | 'operation';
   readonly auth: 'required' | 'optional' | 'none';
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
@@ -35,10 +37,14 @@ export interface RouteDoc {
     readonly description: string;
     /** Null = no body. */
     readonly schema: JsonSchema | null;
+    /** `application/json` unless given; of anything else the schema is for readers alone. */
+    readonly mediaType?: string;
     readonly headers?: Readonly<Record<string, string>>;
   };
   /** When the answer is 304 instead. */
   readonly unchanged?: string;
+  /** Answered by JSON.stringify: to compile a serializer takes longer than it would ever save. */
+  readonly rare?: true;
   /** RATE_LIMIT_PER_MINUTE does not count its requests. */
   readonly uncounted?: true;
   /** The route's own codes; those that follow from the fields above are added by `errorsOf`. */
@@ -55,7 +61,9 @@ interface DocumentedOptions {
 export function documented(doc: RouteDoc): DocumentedOptions {
   const { success } = doc;
   const schema: FastifySchema = {};
-  if (success.schema !== null) schema.response = { [success.status]: success.schema };
+  if (success.schema !== null && success.mediaType === undefined && doc.rare !== true) {
+    schema.response = { [success.status]: success.schema };
+  }
   if (doc.params !== undefined) schema.params = jsonSchemaOf(doc.params);
   if (doc.query !== undefined) schema.querystring = jsonSchemaOf(doc.query);
   if (doc.headers !== undefined) schema.headers = jsonSchemaOf(doc.headers);

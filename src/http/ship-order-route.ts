@@ -76,7 +76,7 @@ export function addShipOrderRoute(app: FastifyInstance, deps: ShipOrderDeps): vo
           tracking: request.body?.tracking ?? null,
         },
         reason: null,
-        traceparent: traceparentOf(headers.traceparent),
+        traceparent: traceparentOf(request),
       });
       return answerStatusChange(reply, outcome, {
         orders: deps.orders,

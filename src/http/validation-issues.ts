@@ -1,6 +1,7 @@
 import type { FastifySchemaValidationError } from 'fastify';
 import { z } from 'zod';
 
+import { SHARD_TEXT } from './admin-schemas.ts';
 import type { Issue } from './problem.ts';
 import { CURRENCY_TEXT } from './product-schemas.ts';
 import { IF_MATCH_TEXT } from './product-tag.ts';
@@ -18,6 +19,7 @@ const PATTERN_MESSAGES: ReadonlyMap<unknown, string> = new Map([
   [KEY_TEXT.source, 'must be 1 to 255 visible ASCII characters'],
   [USERNAME_TEXT.source, 'must be 3 to 40 letters, digits, dots, hyphens or underscores'],
   [CURRENCY_TEXT.source, 'must be three capital letters, as in USD'],
+  [SHARD_TEXT.source, 'must be the number of a shard'],
   [IF_MATCH_TEXT.source, 'must be * or a version in quotes, as in "3"'],
   [z.regexes.datetime({}).source, 'must be a time in UTC, as in 2030-01-31T12:00:00Z'],
   [z.regexes.email.source, 'must be an email address'],

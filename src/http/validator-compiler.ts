@@ -12,6 +12,12 @@ const OPTIONS: Options = {
   formats: { uuid: true, email: true, 'date-time': true },
 };
 
+// Each knows the schemas that it has compiled: the second app of a process, in a test, takes half the
+// time of the first.
+const body = new Ajv({ ...OPTIONS, allErrors: false, coerceTypes: false });
+const query = new Ajv({ ...OPTIONS, allErrors: true, coerceTypes: true });
+const other = new Ajv({ ...OPTIONS, allErrors: true, coerceTypes: false });
+
 /**
  * Fastify's own validator would coerce bodies too and drop unknown fields in silence. Here JSON is
  * taken as it is, and only the query, which is text by nature, is read as the types it asks for.
@@ -21,9 +27,6 @@ const OPTIONS: Options = {
  * only what the schema names is looked at, so all their mistakes are listed.
  */
 export function createValidatorCompiler(): FastifySchemaCompiler<JsonSchema> {
-  const body = new Ajv({ ...OPTIONS, allErrors: false, coerceTypes: false });
-  const query = new Ajv({ ...OPTIONS, allErrors: true, coerceTypes: true });
-  const other = new Ajv({ ...OPTIONS, allErrors: true, coerceTypes: false });
   return ({ schema, httpPart }) => {
     switch (httpPart) {
       case 'body':

@@ -15,13 +15,17 @@ export interface LoggerOptions {
 /** Never a reason to be in a log; censored in a line's own fields and one level down. */
 const SECRET_FIELDS = [
   'authorization',
+  'cookie',
   'databaseUrl',
+  'idempotencyKey',
   'jwtSecret',
   'password',
   'passwordHash',
   'secret',
   'token',
 ];
+
+const SECRET_HEADERS = ['authorization', 'cookie', 'idempotency-key', 'set-cookie'];
 
 export function createLogger(options: LoggerOptions): pino.Logger {
   return pino(
@@ -32,7 +36,7 @@ export function createLogger(options: LoggerOptions): pino.Logger {
       formatters: { level: (label) => ({ level: label }) },
       redact: [
         ...SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]),
-        '*.headers.authorization',
+        ...SECRET_HEADERS.map((name) => `*.headers["${name}"]`),
       ],
     },
     options.destination ?? pino.destination({ fd: 1, sync: true }),

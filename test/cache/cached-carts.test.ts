@@ -255,3 +255,22 @@ test('a cart comes back from the cache of a process as it was put there', async 
   await carts.noteOrdered(cart, orderId(3));
   expect(await carts.findCart(ID)).toEqual(cart);
 });
+
+test('a look-up is told of as a hit only when what the cache has may be shown', async () => {
+  const stored = new FakeCarts([]);
+  const cache = new LossyCache();
+  const hits: boolean[] = [];
+  const carts = new CachedCarts({ carts: stored, cache, onLookUp: (hit) => void hits.push(hit) });
+  stored.rows[0] = makeCart(2);
+  await carts.findCart(ID);
+  await carts.findCart(ID);
+  cache.away = true;
+  await carts.findCart(ID);
+  cache.away = false;
+  // What this process wrote later than the copy makes the copy an old one.
+  stored.outcome = { type: 'changed', cart: makeCart(3), replayed: false };
+  await carts.addItem({ ...own, idempotencyKey: null, line });
+  cache.held.set(KEY, JSON.stringify(makeCart(2)));
+  await carts.findCart(ID);
+  expect(hits).toEqual([false, true, false, false]);
+});

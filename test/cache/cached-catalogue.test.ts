@@ -45,6 +45,7 @@ class Stage {
   now = 1_000_000;
   readonly queries: Query[] = [];
   readonly cache = new FakeCache(() => this.now);
+  readonly hits: boolean[] = [];
   readonly lists = this.another();
 
   /** As in another process that shares the cache. */
@@ -55,7 +56,8 @@ class Stage {
       );
     const findProduct = async () => makeProduct(this.queries.length);
     const catalogue: Catalogue = { findProduct, listProducts };
-    return new CachedCatalogue({ catalogue, cache: this.cache, clock });
+    const onLookUp = (hit: boolean): void => void this.hits.push(hit);
+    return new CachedCatalogue({ catalogue, cache: this.cache, onLookUp, clock });
   }
 
   /** The next query that is asked; turns of the event loop are enough for it. */
@@ -239,4 +241,15 @@ test('a single product is always read: edits and stock changes are decided by it
   void stage.available();
   await stage.query(1);
   expect(await stage.lists.findProduct(productId(1))).toEqual(makeProduct(1));
+});
+
+test('a look-up is told of as a hit only when what the cache has may be shown', async () => {
+  const stage = new Stage();
+  await stage.fill(5);
+  await stage.available();
+  stage.now += 999;
+  await stage.available();
+  stage.now += 1;
+  await stage.fill(4);
+  expect(stage.hits).toEqual([false, true, true, false]);
 });

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { TestApp } from '../http/fake-ports.ts';
 import { code, readTable } from './markdown-table.ts';
 
-const TABLES = ['Accounts', 'Products', 'Carts', 'Orders', 'Webhooks', 'Operation'];
+const TABLES = ['Accounts', 'Products', 'Carts', 'Orders', 'Webhooks', 'Admin', 'Operation'];
 /** Told once, above the tables. */
 const SHARED = new Set([
   'validation',

@@ -58,6 +58,12 @@ const PLANTED: readonly { path: string; imports: string; rule: string }[] = [
   { path: 'src/http/planted-1.ts', imports: '../workers/target.ts', rule: 'arrow-http' },
   { path: 'src/http/planted-2.ts', imports: '../db/target.ts', rule: 'arrow-http' },
   { path: 'src/workers/planted.ts', imports: '../http/target.ts', rule: 'arrow-workers' },
+  { path: 'src/page/planted.ts', imports: '../domain/target.ts', rule: 'arrow-page' },
+  { path: 'src/http/planted-page.ts', imports: '../page/target.ts', rule: 'arrow-http' },
+  { path: 'src/page/planted-node.ts', imports: 'node:fs', rule: 'page-in-browser' },
+  { path: 'src/page/planted-npm.ts', imports: 'zod', rule: 'page-in-browser' },
+  { path: 'src/http/planted-chart.ts', imports: 'uplot', rule: 'charts-in-page' },
+  { path: 'src/page/planted-root.ts', imports: './main.ts', rule: 'roots-are-tops' },
   { path: 'src/unknown/planted.ts', imports: '../domain/target.ts', rule: 'known-folder' },
   { path: 'src/domain/planted-npm.ts', imports: 'zod', rule: 'pure' },
   { path: 'src/actors/planted-node.ts', imports: 'node:fs', rule: 'pure' },
@@ -70,13 +76,17 @@ const PLANTED: readonly { path: string; imports: string; rule: string }[] = [
   { path: 'src/workers/planted-http.ts', imports: 'fastify', rule: 'http-in-http' },
   { path: 'src/workers/planted-root.ts', imports: '../main.ts', rule: 'roots-are-tops' },
   { path: 'src/planted-entry.ts', imports: './workers/shard-thread.ts', rule: 'roots-are-tops' },
+  { path: 'src/planted-server.ts', imports: './server.ts', rule: 'server-after-tracing' },
+  { path: 'src/main.ts', imports: './shop.ts', rule: 'little-before-tracing' },
   // A cycle is reported once, from the first of its files.
   { path: 'src/db/planted-cycle.ts', imports: './planted-cycle.ts', rule: 'no-cycle' },
   { path: 'src/db/planted-lost.ts', imports: './nowhere.ts', rule: 'resolvable' },
   { path: 'src/http/planted-dev.ts', imports: 'vitest', rule: 'no-development-package' },
 ];
 
-const TARGETS = ['domain', 'actors', 'db', 'http', 'workers'].map((it) => `src/${it}/target.ts`);
+const TARGETS = ['domain', 'actors', 'db', 'http', 'page', 'workers'].map(
+  (it) => `src/${it}/target.ts`,
+);
 
 describe('the dependency rules on a copy with violations planted', () => {
   const directory = mkdtempSync(join(tmpdir(), 'hedonify-arrows-'));

@@ -7,6 +7,7 @@ const PAGES = [
   'README.md',
   'CHANGELOG.md',
   'CONTRIBUTING.md',
+  'docker/README.md',
   ...globSync('docs/*.md', { cwd: root }),
 ];
 

@@ -82,6 +82,11 @@ const PLANTED: readonly { path: string; rules: readonly string[]; code: string }
     rules: ['no-restricted-properties'],
     code: `export const impure = Math.random();`,
   },
+  ...['body.innerHTML = "<b>"', 'body.insertAdjacentHTML("afterend", "<b>")'].map((code, n) => ({
+    path: `src/page/markup-${n}.ts`,
+    rules: ['no-restricted-properties'],
+    code: `export function show(body: HTMLElement): void { ${code}; }`,
+  })),
   {
     path: 'src/workers/clock.ts',
     rules: [],

@@ -55,6 +55,17 @@ describe('a token', () => {
     expect(JSON.parse(payload)).toEqual({ ...CLAIMS, iat, exp: iat + 60 });
   });
 
+  test('tells until when it proves who sent it, fresh and from the cache', () => {
+    const { tokens, time } = setUp();
+    const identity = { userId: CUSTOMER, role: 'customer' } as const;
+    for (let n = 0; n < 2; n += 1) {
+      expect(tokens.verify(forge(CLAIMS))).toEqual({ identity, expiresAt: EXP * 1000 });
+    }
+    expect(tokens.verify('Bearer a.b.c')).toBeUndefined();
+    time.now = EXP * 1000;
+    expect(tokens.verify(forge(CLAIMS))).toBeUndefined();
+  });
+
   test('with a UUID in upper case names the same user', () => {
     const { tokens } = setUp();
     const sub = 'ABCDEF00-0000-7000-8000-000000000001';

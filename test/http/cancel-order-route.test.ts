@@ -16,13 +16,13 @@ import {
   STRANGER,
   TestApp,
 } from './fake-ports.ts';
+import { CALLER_TRACE, REQUEST_TRACE, fakeTracing } from './fake-tracing.ts';
 import { widestJson } from './widest-json.ts';
 
 const URL = `/orders/${orderId(1)}/cancel`;
-const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 
 function setUp() {
-  const app = new TestApp();
+  const app = new TestApp({ tracing: fakeTracing });
   const items = [2, 1].map((n) => ({
     productId: productId(n),
     quantity: 2,
@@ -135,7 +135,7 @@ describe('a cancelled order', () => {
 describe('the gateway', () => {
   test('gets the order, the products of its lines, the key, the reason and the trace', async () => {
     const { app } = setUp();
-    const headers = { ...app.customer, 'idempotency-key': 'k-1', traceparent: TRACE };
+    const headers = { ...app.customer, 'idempotency-key': 'k-1', traceparent: CALLER_TRACE };
     await app.post(URL, { reason: 'too late' }, headers);
     expect(app.gateway.statusChanges).toEqual([
       {
@@ -147,7 +147,7 @@ describe('the gateway', () => {
         to: 'CANCELLED',
         detail: null,
         reason: 'too late',
-        traceparent: TRACE,
+        traceparent: REQUEST_TRACE,
       },
     ]);
   });

@@ -16,12 +16,12 @@ import {
   STRANGER,
   TestApp,
 } from './fake-ports.ts';
+import { CALLER_TRACE, REQUEST_TRACE, fakeTracing } from './fake-tracing.ts';
 import { widestJson } from './widest-json.ts';
 
 const P1 = productId(1);
 const P2 = productId(2);
 const URL = `/carts/${cartId(1)}/checkout`;
-const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 const addedPrice = { amount: 1, currency: 'USD' };
 
 function makeCart(n: number, changes: Partial<Cart> = {}): Cart {
@@ -40,7 +40,7 @@ function makeCart(n: number, changes: Partial<Cart> = {}): Cart {
 }
 
 function setUp(changes: Partial<Cart> = {}) {
-  const app = new TestApp();
+  const app = new TestApp({ tracing: fakeTracing });
   app.carts.rows.push(makeCart(1, changes), makeCart(2, { userId: STRANGER }));
   return app;
 }
@@ -57,7 +57,7 @@ describe('the gateway', () => {
     const app = setUp();
     // A cache that is behind must not be what is ordered.
     app.carts.copies.push(makeCart(1, { version: 4, lines: [] }));
-    const headers = { ...app.customer, 'idempotency-key': 'k-1', traceparent: TRACE };
+    const headers = { ...app.customer, 'idempotency-key': 'k-1', traceparent: CALLER_TRACE };
     const body = { reference: 'r', metadata: { k: 'v' } };
     expect((await app.post(URL, body, headers)).statusCode).toBe(201);
     expect(app.gateway.placed).toEqual([
@@ -71,7 +71,7 @@ describe('the gateway', () => {
         reference: 'r',
         metadata: { k: 'v' },
         cart: { id: cartId(1), version: 5 },
-        traceparent: TRACE,
+        traceparent: REQUEST_TRACE,
       },
     ]);
   });

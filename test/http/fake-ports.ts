@@ -26,7 +26,6 @@ import type {
   ChangeStatus,
   ChangeStock,
   Credentials,
-  Cursor,
   EditProduct,
   OrderGateway,
   OrderReader,
@@ -42,6 +41,8 @@ import { buildApp } from '../../src/http/build-app.ts';
 import { createAccessTokens } from '../../src/http/access-tokens.ts';
 import type { PasswordHashing } from '../../src/http/password-hash.ts';
 import { FakeCarts } from './fake-carts.ts';
+import { FakeControl, FakeDecisions, FakeInspector, FakeOperatorLog } from './fake-engine.ts';
+import { pageOf } from './fake-pages.ts';
 import { FakeTargets, FakeWebhooks } from './fake-webhooks.ts';
 
 export const NOW = Date.parse('2030-01-02T03:04:05.678Z');
@@ -156,23 +157,6 @@ class FakeGateway implements OrderGateway {
     this.onStatusChange();
     return this.statusOutcome;
   }
-}
-
-interface Dated {
-  readonly id: string;
-  readonly createdAt: number;
-}
-
-/** One page, newest first by (createdAt, id). */
-function pageOf<T extends Dated>(rows: readonly T[], page: PageRequest): Page<T> {
-  const position = (row: Dated): Cursor => ({ createdAtUs: `${row.createdAt}000`, id: row.id });
-  const key = ({ createdAtUs, id }: Cursor): string => `${createdAtUs.padStart(20, '0')}${id}`;
-  const sorted = rows
-    .toSorted((a, b) => (key(position(a)) < key(position(b)) ? 1 : -1))
-    .filter((row) => page.after === null || key(position(row)) < key(page.after));
-  const items = sorted.slice(0, page.limit);
-  const last = items.at(-1);
-  return { items, next: sorted.length > items.length && last ? position(last) : null };
 }
 
 class FakeOrders implements OrderReader {
@@ -365,6 +349,10 @@ export class TestApp {
   readonly webhooks = new FakeWebhooks();
   readonly webhookTargets = new FakeTargets();
   readonly accounts = new FakeAccounts();
+  readonly inspector = new FakeInspector();
+  readonly control = new FakeControl();
+  readonly operatorLog = new FakeOperatorLog();
+  readonly decisions = new FakeDecisions();
   readonly passwords = new FakePasswords();
   readonly log: LogLine[] = [];
   now = NOW;
@@ -392,6 +380,11 @@ export class TestApp {
         check: () =>
           this.notReady === null ? { ready: true } : { ready: false, reason: this.notReady },
       },
+      inspector: this.inspector,
+      control: this.control,
+      operatorLog: this.operatorLog,
+      decisions: this.decisions,
+      renderMetrics: async () => 'hedonify_ready 1\n',
       logger: pino({ level: 'debug' }, { write }),
       settings: {
         jwtSecret: SECRET,
@@ -402,6 +395,7 @@ export class TestApp {
         loginAttemptsPerMinute: 10,
         rateLimitPerMinute: 0,
         corsOrigins: [],
+        metricsToken: null,
         ...settings,
       },
       clock: () => this.now,
@@ -414,6 +408,10 @@ export class TestApp {
     const clock = (): number => this.now;
     const tokens = createAccessTokens({ secret: SECRET, ttlSeconds: 3600, clock });
     return { authorization: `Bearer ${tokens.issue({ userId: user, role }).token}` };
+  }
+
+  get admin(): { authorization: string } {
+    return this.bearer(ADMIN, 'admin');
   }
 
   get customer(): { authorization: string } {

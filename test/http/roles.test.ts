@@ -30,6 +30,14 @@ type Asker = keyof typeof ASKERS;
 
 type Answers = Readonly<Record<Asker, number>>;
 
+const ADMIN_ALONE = {
+  nobody: 401,
+  owner: 403,
+  stranger: 403,
+  merchant: 403,
+  'other merchant': 403,
+} as const;
+const REASON = { reason: 'a wrong price' };
 const STOCK = { delta: 1, reason: 'delivery' };
 const ORDER = { items: [{ product_id: productId(1), quantity: 1 }] };
 const CASES: readonly [method: 'GET' | 'POST' | 'PUT', url: string, Answers, body?: object][] = [
@@ -46,6 +54,17 @@ const CASES: readonly [method: 'GET' | 'POST' | 'PUT', url: string, Answers, bod
   // prettier-ignore
   ['POST', `/products/${productId(1)}/stock`, { nobody: 401, owner: 403, stranger: 403, merchant: 200, 'other merchant': 403, admin: 200 }, STOCK],
   // prettier-ignore
+  ['GET', `/decisions?key=k-1&user_id=${CUSTOMER}`, { nobody: 401, owner: 200, stranger: 403, merchant: 403, 'other merchant': 403, admin: 200 }],
+  ['GET', '/admin/actors', { ...ADMIN_ALONE, admin: 200 }],
+  ['GET', '/admin/shards', { ...ADMIN_ALONE, admin: 200 }],
+  ['GET', '/admin/batches', { ...ADMIN_ALONE, admin: 200 }],
+  ['GET', '/admin/actions', { ...ADMIN_ALONE, admin: 200 }],
+  ['GET', `/admin/actors/${productId(1)}`, { ...ADMIN_ALONE, admin: 200 }],
+  ['POST', `/admin/products/${productId(1)}/pause`, { ...ADMIN_ALONE, admin: 200 }, REASON],
+  ['POST', `/admin/products/${productId(1)}/resume`, { ...ADMIN_ALONE, admin: 200 }, REASON],
+  ['POST', `/admin/shards/0/restart`, { ...ADMIN_ALONE, admin: 200 }, REASON],
+  ['POST', `/admin/orders/${orderId(1)}/release`, { ...ADMIN_ALONE, admin: 200 }, REASON],
+  // prettier-ignore
   ['GET', `/users/${CUSTOMER}`, { nobody: 401, owner: 404, stranger: 403, merchant: 403, 'other merchant': 403, admin: 404 }],
   // prettier-ignore
   ['PUT', `/users/${CUSTOMER}/role`, { nobody: 401, owner: 403, stranger: 403, merchant: 403, 'other merchant': 403, admin: 404 }, { role: 'admin' }],
@@ -57,6 +76,7 @@ describe.each(CASES)('%s %s', (...[method, url, answers, payload]) => {
     app.catalogue.rows.push(makeProduct(1));
     app.orders.rows.push(makeOrder(1));
     app.orders.events.set(orderId(1), []);
+    app.decisions.accepted.set(`${CUSTOMER} k-1`, makeOrder(1));
     const headers = asker === null ? {} : app.bearer(asker[0], asker[1]);
     const request: InjectOptions = { method, url, headers };
     const response = await app.send(payload === undefined ? request : { ...request, payload });
@@ -65,6 +85,8 @@ describe.each(CASES)('%s %s', (...[method, url, answers, payload]) => {
     if (response.statusCode >= 400) {
       expect(app.gateway.changed).toEqual([]);
       expect(app.gateway.statusChanges).toEqual([]);
+      expect(app.gateway.edits).toEqual([]);
+      expect(app.control.restarted).toEqual([]);
     }
   });
 });

@@ -19,9 +19,9 @@ import {
   productId,
   TestApp,
 } from './fake-ports.ts';
+import { CALLER_TRACE, REQUEST_TRACE, fakeTracing } from './fake-tracing.ts';
 import { widestJson } from './widest-json.ts';
 
-const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 const SHIP = `/orders/${orderId(1)}/ship`;
 const COMPLETE = `/orders/${orderId(1)}/complete`;
 
@@ -39,7 +39,7 @@ function line(n: number, shippedAt: number | null = null): OrderLine {
 
 /** Order 1: products 1 and 2 of MERCHANT, 3 of OTHER_MERCHANT. Order 2: all of MERCHANT. */
 function setUp(status: OrderStatus = 'PAID') {
-  const app = new TestApp();
+  const app = new TestApp({ tracing: fakeTracing });
   app.catalogue.rows.push(
     makeProduct(1),
     makeProduct(2),
@@ -63,7 +63,7 @@ function setUp(status: OrderStatus = 'PAID') {
 describe('shipping', () => {
   test('is asked for with all products, and for the lines of the merchant or all of them', async () => {
     const { app, admin, merchant } = setUp();
-    const headers = { ...merchant, 'idempotency-key': 'k-1', traceparent: TRACE };
+    const headers = { ...merchant, 'idempotency-key': 'k-1', traceparent: CALLER_TRACE };
     await app.post(SHIP, { tracking: 'T-1' }, headers);
     await app.post(SHIP, {}, admin);
     const common = {
@@ -79,7 +79,7 @@ describe('shipping', () => {
         author: MERCHANT,
         idempotencyKey: 'k-1',
         detail: { kind: 'shipment', merchantId: MERCHANT, tracking: 'T-1' },
-        traceparent: TRACE,
+        traceparent: REQUEST_TRACE,
       },
       {
         ...common,

@@ -40,6 +40,7 @@ beforeAll(async () => {
     idempotencyWindowMax: 200_000,
     logLevel: 'warn',
     onImpediment: () => undefined,
+    onBatch: () => undefined,
   });
   await engine.start({
     databaseUrl: database.url,

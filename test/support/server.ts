@@ -16,17 +16,19 @@ const START_MS_MAX = 30_000;
 /** Log lines kept for the message of a failure. */
 const LINES_MAX = 200;
 
-const sign = createSigner({
-  key: JWT_SECRET,
-  algorithm: 'HS256',
-  iss: 'hedonify',
-  aud: 'hedonify-api',
-  expiresIn: 3_600_000,
-});
+const signerFor = (expiresIn: number) =>
+  createSigner({
+    key: JWT_SECRET,
+    algorithm: 'HS256',
+    iss: 'hedonify',
+    aud: 'hedonify-api',
+    expiresIn,
+  });
+const sign = signerFor(3_600_000);
 
-/** An access token as the shop itself would sign it. */
-export function tokenOf(userId: string, role: Role = 'customer'): string {
-  return sign({ sub: userId, role });
+/** An access token as the shop itself would sign it; it lives for an hour, or milliseconds. */
+export function tokenOf(userId: string, role: Role = 'customer', ttlMs?: number): string {
+  return (ttlMs === undefined ? sign : signerFor(ttlMs))({ sub: userId, role });
 }
 
 export interface ServerOptions {

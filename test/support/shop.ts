@@ -30,8 +30,8 @@ export async function makeProducts(
   await database.query(
     /* sql */ `
     INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status, stock,
-                          stock_version, sequence, version, created_at, updated_at)
-    SELECT id, $2, 'Product ' || id, '', 1999, 'USD', 'active', $3, 1, 0, 1, now(), now()
+                          supplied, stock_version, sequence, version, created_at, updated_at)
+    SELECT id, $2, 'Product ' || id, '', 1999, 'USD', 'active', $3, $3, 1, 0, 1, now(), now()
       FROM unnest($1::uuid[]) AS id`,
     [products.ids, MERCHANT_ID, products.stock],
   );

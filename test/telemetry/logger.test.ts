@@ -45,10 +45,12 @@ describe('the logger', () => {
       logger.info({ token: secret, password: secret, authorization: secret }, 'top');
       logger.info({ body: { token: secret, passwordHash: secret } }, 'one down');
       logger.info({ config: { jwtSecret: secret, databaseUrl: secret } }, 'configuration');
-      logger.info({ req: { headers: { authorization: secret, host: 'shop' } } }, 'request');
+      const headers = { authorization: secret, cookie: secret, 'idempotency-key': secret };
+      logger.info({ req: { headers: { ...headers, host: 'shop' } } }, 'request');
+      logger.info({ idempotencyKey: secret, res: { headers: { 'set-cookie': secret } } }, 'keys');
       logger.child({ secret }).info('bound');
     });
-    expect(lines).toHaveLength(5);
+    expect(lines).toHaveLength(6);
     expect(JSON.stringify(lines)).not.toContain(secret);
     expect(lines[3]).toMatchObject({ req: { headers: { host: 'shop' } } });
   });
