@@ -17,8 +17,8 @@ const MERCHANT_SQL = /* sql */ `
   VALUES ($1, 'merchant', 'merchant@bench', '', 'merchant', now())`;
 const PRODUCTS_SQL = /* sql */ `
   INSERT INTO products (id, merchant_id, name, description, price_amount, currency, status, stock,
-                        stock_version, sequence, version, created_at, updated_at)
-  SELECT id, $2, 'Hot product', '', 1999, 'USD', 'active', $3, 1, 0, 1, now(), now()
+                        supplied, stock_version, sequence, version, created_at, updated_at)
+  SELECT id, $2, 'Hot product', '', 1999, 'USD', 'active', $3, $3, 1, 0, 1, now(), now()
     FROM unnest($1::uuid[]) id`;
 const OPENING_SQL = /* sql */ `
   INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind, created_at)

@@ -83,6 +83,7 @@ export class RawPipeline {
     return {
       ownerId: this.#owner,
       no: this.#lastNo,
+      openedAt: createdAt,
       owners: [this.#owner],
       stockChanges: [],
       statusChanges: [],

@@ -28,6 +28,7 @@ const engine = new Engine({
   idempotencyWindowMax: 200_000,
   logLevel: 'warn',
   onImpediment: () => undefined,
+  onBatch: () => undefined,
 });
 await engine.start({
   databaseUrl,

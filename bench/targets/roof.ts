@@ -81,6 +81,17 @@ const app = await buildApp({
     setRole: noDatabase,
   },
   readiness: { check: () => ({ ready: true }) },
+  decisions: { orderIdOf: ({ userId, key }) => effectId(userId, key), findAccepted: noDatabase },
+  inspector: {
+    actors: () => Promise.resolve([]),
+    actor: () => Promise.resolve(undefined),
+    shards: () => Promise.resolve([]),
+    batches: () => [],
+    refusal: () => Promise.resolve(undefined),
+  },
+  control: { restartShard: () => Promise.resolve(undefined) },
+  operatorLog: { record: noDatabase, settle: noDatabase, list: noDatabase },
+  renderMetrics: () => Promise.resolve(''),
   logger: createLogger({ level: 'info' }),
   settings: {
     jwtSecret: BENCH_JWT_SECRET,
@@ -91,6 +102,7 @@ const app = await buildApp({
     loginAttemptsPerMinute: 10,
     rateLimitPerMinute: 0,
     corsOrigins: [],
+    metricsToken: null,
   },
 });
 process.stdout.write(`${await app.listen({ host: '127.0.0.1', port: 0 })}\n`);
