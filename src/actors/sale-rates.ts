@@ -40,7 +40,10 @@ export class SaleRates {
   }
 
   #perSecond(counters: readonly number[], seconds: number, now: number): number {
-    this.#turnTo(Math.floor(now / 1000));
+    const second = Math.floor(now / 1000);
+    // Most products are not being sold at the moment.
+    if (second - this.#second > seconds) return 0;
+    this.#turnTo(second);
     let sum = 0;
     for (let back = 1; back <= seconds; back += 1) {
       sum += counters[(this.#second - back) & LAST_SLOT] ?? 0;

@@ -9,7 +9,7 @@ import type { FakePostgres } from './fake-postgres.ts';
 import type { FakeSupervisor } from './fake-supervisor.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-const LOOK_MS = 100;
+const LOOK_MS = 150;
 /** Deadlines are counted by the second. */
 const ROUNDING_MS = 1000;
 
@@ -47,9 +47,9 @@ export class Onlooker {
 
   get #isQuiet(): boolean {
     const { serving, isQuiet } = this.#supervisor;
+    if (!isQuiet) return false;
     // A batch may stay open for company.
-    const decided = serving.map(({ inspection }) => inspection.part(this.#clock.now).decided);
-    return isQuiet && decided.every((decisions) => decisions === 0);
+    return serving.every(({ inspection }) => inspection.part(this.#clock.now).decided === 0);
   }
 
   #look(): void {
