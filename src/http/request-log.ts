@@ -9,6 +9,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { ErrorCode } from '../domain/errors.ts';
+import { elapsedMs } from './observe-answers.ts';
 import { traceFields } from './trace-context.ts';
 
 declare module 'fastify' {
@@ -27,7 +28,7 @@ export interface RequestLogOptions {
   readonly tracing: boolean;
 }
 
-/** Lines about answers of 503, per WINDOW_MS; the rest is counted. */
+/** Lines about answers of 500 and above, per WINDOW_MS; the rest is counted. */
 export const ERROR_LINES_MAX = 100;
 /** Without tracing, one request in so many has a line. */
 export const SAMPLE_REQUESTS = 1_000;
@@ -140,6 +141,6 @@ function answerOf(
     ...placeOf(request),
     status: reply.statusCode,
     code: request.problemCode ?? undefined,
-    ms: Math.round(reply.elapsedTime * 10) / 10,
+    ms: Math.round(elapsedMs(request) * 10) / 10,
   };
 }

@@ -12,6 +12,7 @@ import { REFUSAL_CODES } from '../domain/outcome.ts';
 import type { BoundCounter, BoundHistogram } from '../telemetry/bound-series.ts';
 import type { Labels } from '../telemetry/metric-catalogue.ts';
 import type { RequestMetrics } from '../telemetry/metrics.ts';
+import { elapsedMs } from './observe-answers.ts';
 import type { AnswerObserver } from './observe-answers.ts';
 import { PROBLEM_STATUS } from './problem-status.ts';
 
@@ -41,7 +42,7 @@ export function createRequestObserver(metrics: RequestMetrics): AnswerObserver {
   return (request, reply) => {
     const { method } = request;
     const route = request.routeOptions.url ?? ROUTE_UNMATCHED;
-    requests.of(route, method, reply.statusCode).record(reply.elapsedTime / 1000);
+    requests.of(route, method, reply.statusCode).record(elapsedMs(request) / 1000);
     if (method === 'POST' && ORDER_ROUTES.has(route)) orders.of(request, reply).increment();
   };
 }

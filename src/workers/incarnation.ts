@@ -40,7 +40,7 @@ export class Incarnation {
     this.#control = control.port1;
     this.#questions = new ShardQuestions((question) => this.#control.postMessage(question));
     const hear = (report: Report): void => {
-      if (report.type === 'batch') onBatch(report.record);
+      if (report.type === 'batches') report.records.forEach(onBatch);
       else this.#questions.hear(report.n, report.reply);
     };
     this.#control.on('message', hear);

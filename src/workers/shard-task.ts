@@ -60,8 +60,8 @@ export type Control =
 
 /** Shard to supervisor. */
 export type Report =
-  /** A try to commit a batch ended. Nothing depends on it: the last ones of a dead thread are lost. */
-  | { readonly type: 'batch'; readonly record: BatchRecord }
+  /** Tries to commit batches ended. Nothing depends on it: the last ones of a dead thread are lost. */
+  | { readonly type: 'batches'; readonly records: readonly BatchRecord[] }
   /** Undefined: the look failed. */
   | {
       readonly type: 'inspected';

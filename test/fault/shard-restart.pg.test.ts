@@ -140,9 +140,11 @@ it('loses and doubles nothing, and nobody is told that the service is shutting d
   expect((await engine.inspector.shards()).map(({ restarts }) => restarts)).toEqual([1, 1]);
 
   // Every order was in a batch that was told of, with its trace; the parts make up the whole.
-  const committed = batches.filter(({ outcome }) => outcome === 'committed');
-  expect(committed.reduce((sum, { orders }) => sum + orders, 0)).toBe(accepted);
-  for (const { orders, traced, copyMs, mergeMs, commitMs, totalMs } of committed) {
+  const committed = (): BatchRecord[] => batches.filter(({ outcome }) => outcome === 'committed');
+  const told = (): number => committed().reduce((sum, { orders }) => sum + orders, 0);
+  await until('all are told of', () => told() >= accepted);
+  expect(told()).toBe(accepted);
+  for (const { orders, traced, copyMs, mergeMs, commitMs, totalMs } of committed()) {
     expect(traced).toHaveLength(orders);
     expect(copyMs).toBeGreaterThan(0);
     expect(mergeMs).toBeGreaterThan(0);

@@ -194,9 +194,9 @@ describe('a question', () => {
 describe('a batch', () => {
   it('is told on, also when the end of its shard overtakes it', async () => {
     const [shard, other] = [host.shard(0), host.shard(1)];
-    other.report({ type: 'batch', record: { no: 1 } as BatchRecord });
+    other.report({ type: 'batches', records: [{ no: 1 } as BatchRecord] });
     await until('it is told', () => told.includes('batch 1'));
-    shard.report({ type: 'batch', record: { no: 2 } as BatchRecord });
+    shard.report({ type: 'batches', records: [{ no: 2 } as BatchRecord] });
     shard.end({ type: 'failed', reason: 'a defect' });
     await until('its end is told', () => told.includes('0 lost: a defect'));
     expect(told).toEqual(['batch 1', 'batch 2', '0 lost: a defect']);

@@ -116,7 +116,7 @@ it('tells of each try to commit a batch, after the core was told, and of no late
   end = { type: 'committed', committed: NOTHING_TO_REPORT, times };
   effects = [{ type: 'commit', batch }];
   const [committed] = await replies(1);
-  expect(committed).toMatchObject({ record: { shard: 1, outcome: 'committed', copyMs: 0 } });
+  expect(committed).toMatchObject({ records: [{ shard: 1, outcome: 'committed', copyMs: 0 }] });
   const event = events.find(({ type }) => type === 'committed');
   // The core gets what it got before anybody looked.
   expect(Object.keys(event ?? {}).toSorted()).toEqual(['committed', 'no', 'provenAt', 'type']);
@@ -127,5 +127,5 @@ it('tells of each try to commit a batch, after the core was told, and of no late
   effects = [{ type: 'resolve', no: batch.no }];
   const settled = (): number => events.filter(({ type }) => type === 'committed').length;
   await until('it is settled', () => settled() === 2);
-  expect(await replies(2)).toMatchObject([{}, { record: { outcome: 'unknown', copyMs: null } }]);
+  expect(await replies(2)).toMatchObject([{}, { records: [{ outcome: 'unknown', copyMs: null }] }]); // prettier-ignore
 });
