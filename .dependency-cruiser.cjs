@@ -109,6 +109,14 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/(config|version|telemetry/[^/]+)\\.ts$', dynamic: false },
     },
     {
+      name: 'no-opentelemetry-in-shards',
+      comment:
+        'Shard threads tell when things happened; the main thread makes spans and metrics of it.',
+      severity: 'error',
+      from: { path: '^src/(domain|actors|db|workers)/' },
+      to: { path: ['^src/telemetry/(?!logger\\.ts$)', npm('@opentelemetry/[^/]+')] },
+    },
+    {
       name: 'no-cycle',
       severity: 'error',
       from: {},

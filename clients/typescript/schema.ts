@@ -599,7 +599,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End the thread of a shard, and have another one take its products over */
+        /** End the owner of a shard, and have another one take its products over */
         post: operations["restartShard"];
         delete?: never;
         options?: never;

@@ -17,6 +17,8 @@ import type { Waiting } from './waiting.ts';
 
 /** One place in ten is kept for commands other than new orders and edits. */
 const ORDER_PLACES_SHARE = 0.9;
+/** Edits that may take one of those, as long as there are no more of them in the shard. */
+const EDITS_KEPT_MAX = 16;
 
 export interface LineAt {
   readonly line: RequestedLine;
@@ -39,6 +41,8 @@ export class Mailroom {
   /** Actors headed by an edit whose turn has not come. */
   readonly #barred = new Set<ProductActor>();
   #undecided = 0;
+  /** Those of them that edit a product. */
+  #edits = 0;
 
   constructor(limits: ShardLimits) {
     this.actors = new ActorTable(limits.actorsMax);
@@ -97,6 +101,7 @@ export class Mailroom {
     if (waiting.holdsPlace) return;
     waiting.holdsPlace = true;
     this.#undecided += 1;
+    if (waiting.command.kind === 'edit-product') this.#edits += 1;
   }
 
   /** The command is answered, or safe in the open batch. */
@@ -104,6 +109,7 @@ export class Mailroom {
     if (!waiting.holdsPlace) return;
     waiting.holdsPlace = false;
     this.#undecided -= 1;
+    if (waiting.command.kind === 'edit-product') this.#edits -= 1;
   }
 
   /** Takes the next command whose turn it is out of its mailboxes; null when there is none. */
@@ -206,10 +212,12 @@ export class Mailroom {
   /**
    * An order needs a place outside the tenth that is kept, and none of its products may hold more
    * than half of what is free: the fuller the shard, the less one product may take of it. So does an
-   * edit, which waits for those before it, each with a COMMIT of its own.
+   * edit, which waits for those before it, each with a COMMIT of its own; but a few of them are let
+   * into the tenth, since a pause is wanted most in the rush that takes all other places.
    */
   #hasPlace({ command, lines }: Waiting): boolean {
-    const kept = command.kind !== 'place' && command.kind !== 'edit-product';
+    const few = command.kind === 'edit-product' && this.#edits < EDITS_KEPT_MAX;
+    const kept = few || (command.kind !== 'place' && command.kind !== 'edit-product');
     if (kept) return this.#undecided < this.#placesMax;
     const depthMax = this.orderDepthMax;
     if (depthMax < 0) return false;

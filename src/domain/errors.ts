@@ -192,7 +192,7 @@ export const ERRORS = {
   'decision-not-known': {
     title: 'No decision is known',
     detail:
-      'We know of no order under this key: it never reached us, it was not decided because of a rush, or it was refused too long ago to be remembered.',
+      'We know of no order under this key: it has no answer yet, never reached us, was not decided because of a rush, or was refused too long ago to be remembered.',
     retryable: false,
   },
   'order-not-cancellable': {

@@ -165,9 +165,8 @@ class Ticker {
   }
 }
 
-/** A batch is sent under the same number again when it met a deadlock. */
-function nameOf({ ownerId, no, sentAt }: BatchRecord): string {
-  return `${ownerId} ${no} ${sentAt}`;
+function nameOf({ ownerId, no }: BatchRecord): string {
+  return `${ownerId} ${no}`;
 }
 
 /** The events of one listener. */

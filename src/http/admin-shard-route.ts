@@ -27,7 +27,7 @@ export interface AdminShardDeps extends ActionRecords {
 
 const OPTIONS = documented({
   operationId: 'restartShard',
-  summary: 'End the thread of a shard, and have another one take its products over',
+  summary: 'End the owner of a shard, and have another one take its products over',
   tag: 'admin',
   auth: 'required',
   rare: true,

@@ -122,9 +122,8 @@ export class LiveState {
   }
 }
 
-/** Of one try to commit: a batch that met a deadlock is sent again under its number. */
-export function batchName({ owner_id, no, sent_at }: BatchJson): string {
-  return `${owner_id} ${no} ${sent_at}`;
+export function batchName({ owner_id, no }: BatchJson): string {
+  return `${owner_id} ${no}`;
 }
 
 function totalsOf(shards: readonly ShardJson[]): Totals['byOwner'] {

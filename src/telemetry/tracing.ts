@@ -1,7 +1,7 @@
 /**
  * Tracing: which requests are traced, their spans, and those of their orders and batches. Off, and
- * nothing of it loaded, unless there is a collector to send them to. A collector that is away costs
- * spans, never a request.
+ * nothing of the SDK loaded, unless there is a collector to send them to. A collector that is away
+ * costs spans, never a request.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';

@@ -323,6 +323,16 @@ describe('bounds (I9)', () => {
     expect(shard.core.undecided).toBe(100);
   });
 
+  it('lets a few edits into that tenth, so that a product can be paused in the rush for it', () => {
+    const shard = new ShardHarness({ limits: { mailboxMax: 1000 }, products: [product(1)] });
+    shard.holdLoads = true;
+    for (let n = 1; n < 2000; n += 1) shard.place({ lines: [[n, 1]] });
+    expect(shard.core.undecided).toBe(900);
+    const pauses = Array.from({ length: 20 }, () => shard.edit(1, { status: 'paused' }));
+    expect(pauses.filter((n) => shard.answer(n)?.type === 'shed')).toEqual(pauses.slice(16));
+    expect(shard.core.undecided).toBe(916);
+  });
+
   it('serves mailboxes round-robin, so that a hot product cannot starve a cold one', () => {
     const limits = { batchOrdersMax: 10, commitsInFlightMax: 1 };
     const products = [product(1, { stock: 1000 }), product(2)];

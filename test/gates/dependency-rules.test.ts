@@ -76,6 +76,7 @@ const PLANTED: readonly { path: string; imports: string; rule: string }[] = [
   { path: 'src/workers/planted-http.ts', imports: 'fastify', rule: 'http-in-http' },
   { path: 'src/workers/planted-root.ts', imports: '../main.ts', rule: 'roots-are-tops' },
   { path: 'src/planted-entry.ts', imports: './workers/shard-thread.ts', rule: 'roots-are-tops' },
+  { path: 'src/workers/planted-span.ts', imports: '@opentelemetry/api', rule: 'no-opentelemetry-in-shards' }, // prettier-ignore
   { path: 'src/planted-server.ts', imports: './server.ts', rule: 'server-after-tracing' },
   { path: 'src/main.ts', imports: './shop.ts', rule: 'little-before-tracing' },
   // A cycle is reported once, from the first of its files.
