@@ -28,6 +28,7 @@ export function addAnswerObservers(
     request.arrivedAt = performance.now();
     done();
   });
+  // oxlint-disable-next-line max-params -- Fastify's; an async hook has three and costs a promise
   app.addHook('onSend', (request, reply, _payload, done) => {
     for (const observe of observers) observe(request, reply);
     done();
