@@ -137,7 +137,10 @@ async function serve(running: Running): Promise<void> {
   const { ended } = await engine.start({
     databaseUrl: database.databaseUrl,
     onProgress: progressOf(running),
-    onShardLost: (shard, reason) => logger.error({ shard, reason }, 'a shard is being replaced'),
+    onShardLost: (shard, reason) => {
+      if (reason === null) logger.warn({ shard }, 'a shard is being restarted');
+      else logger.error({ shard, reason }, 'a shard is being replaced');
+    },
   });
   notReady = null;
   shop.start();

@@ -18,7 +18,7 @@ import { sendProblem } from './problem.ts';
 /** Where actions are recorded. */
 export interface ActionRecords {
   readonly operatorLog: OperatorLog;
-  readonly logger: Pick<Logger, 'warn'>;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
 type Answer = FastifyReply | Promise<FastifyReply>;
@@ -71,11 +71,12 @@ export async function performAction(
     reply.header('idempotency-replayed', 'true');
     return action.sendPresent();
   }
+  const facts = { request_id: request.id, action_id: recorded.id, kind, target, author };
+  logger.info({ ...facts, reason }, 'an operator acts');
   const settle = (outcome: ActionEnd['outcome']): Promise<void> =>
     // What was done is done: a row that is not settled says less than it could, and nothing wrong.
     operatorLog.settle(recorded.id, outcome).catch((err: unknown) => {
-      const facts = { err, request_id: request.id, action_id: recorded.id, outcome };
-      logger.warn(facts, 'an action of an operator was not settled');
+      logger.warn({ err, ...facts, outcome }, 'an action of an operator was not settled');
     });
   let end: ActionEnd;
   try {

@@ -169,6 +169,9 @@ function nameOf({ ownerId, no }: BatchRecord): string {
   return `${ownerId} ${no}`;
 }
 
+/** Events that a listener may miss in a row; one each second. */
+const MISSED_MAX = 30;
+
 /** The events of one listener. */
 class EventStream extends Readable {
   readonly #listener: FeedListener;
@@ -176,6 +179,8 @@ class EventStream extends Readable {
   /** Batches that the last event knew of. */
   #told: State['batches'] = new Map();
   #finished = false;
+  /** Events in a row that it was too slow for. */
+  #missed = 0;
 
   constructor(listener: FeedListener, onLeave: () => void) {
     super();
@@ -188,7 +193,14 @@ class EventStream extends Readable {
       this.finish();
       return;
     }
-    if (this.#finished || this.#isBehind) return;
+    if (this.#finished) return;
+    if (this.#isBehind) {
+      // It takes the place of one who would look.
+      this.#missed += 1;
+      if (this.#missed > MISSED_MAX) this.finish();
+      return;
+    }
+    this.#missed = 0;
     const news = [...batches].filter(([name]) => !this.#told.has(name)).map(([, text]) => text);
     this.#told = batches;
     this.push(`event: state\ndata: {${head},"batches":[${news.join()}]}\n\n`);

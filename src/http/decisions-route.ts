@@ -65,7 +65,8 @@ export function addDecisionsRoute(app: FastifyInstance, deps: DecisionsDeps): vo
       const order = await decisions.findAccepted(asked);
       if (order !== undefined) return acceptedJson(asked, order);
       // A refusal that is remembered may be of an earlier try.
-      if (!isSettled || !ready) return sendProblem(reply, 'outcome-unknown', { orderId });
+      // Of a checkout the id is another one, so none is told.
+      if (!isSettled || !ready) return sendProblem(reply, 'outcome-unknown');
       const refusal = await inspector.refusal(asked);
       if (refusal === undefined) return sendProblem(reply, 'decision-not-known');
       return refusedJson(asked, refusal);

@@ -62,8 +62,8 @@ export interface EngineOptions {
 export interface EngineStart {
   readonly databaseUrl: string;
   readonly onProgress: (message: string) => void;
-  /** A shard ended by itself, is restarted, or could not be replaced yet. */
-  readonly onShardLost: (shard: number, reason: string) => void;
+  /** A shard ended by itself, or could not be replaced yet; `reason` null: it is restarted. */
+  readonly onShardLost: (shard: number, reason: string | null) => void;
 }
 
 export class Engine {

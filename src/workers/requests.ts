@@ -7,6 +7,7 @@
  * I3 a request whose shard died goes to the next owner as a keyed one: its id then finds whatever
  *    the dead one committed. Nothing that owner sheds is known not to have happened.
  */
+import { boundBy } from '../actors/commit-queue.ts';
 import { unreachable } from '../domain/errors.ts';
 import type { OrderId, UserId } from '../domain/ids.ts';
 import type { Answer, Command, PlaceCommand } from '../domain/wire.ts';
@@ -20,9 +21,9 @@ interface Late {
 
 export class Requests {
   readonly #waiting = new Map<number, Waiter>();
-  /** Orders answered `unknown` whose shard has not answered yet, by request and by id. */
+  /** Orders answered `unknown` whose shard has not answered yet, by request and by the ids they bind. */
   readonly #late = new Map<number, Late>();
-  readonly #unsettled = new Map<OrderId, { readonly userId: UserId; requests: number }>();
+  readonly #unsettled = new Map<string, { readonly userId: UserId; requests: number }>();
 
   /** Without an answer. */
   get waiting(): number {
@@ -38,6 +39,7 @@ export class Requests {
     this.#waiting.set(waiter.command.n, waiter);
   }
 
+  /** `id`: of the order, or the one that the key of its checkout stands for. */
   unsettledCustomer(id: OrderId): UserId | undefined {
     return this.#unsettled.get(id)?.userId;
   }
@@ -110,11 +112,10 @@ export class Requests {
 
   #remember({ shard, command }: PlaceWaiter): void {
     this.#late.set(command.n, { shard, command });
-    const unsettled = this.#unsettled.get(command.id);
-    if (unsettled === undefined) {
-      this.#unsettled.set(command.id, { userId: command.userId, requests: 1 });
-    } else {
-      unsettled.requests += 1;
+    for (const id of boundBy(command)) {
+      const unsettled = this.#unsettled.get(id);
+      if (unsettled === undefined) this.#unsettled.set(id, { userId: command.userId, requests: 1 });
+      else unsettled.requests += 1;
     }
   }
 
@@ -123,10 +124,12 @@ export class Requests {
     const late = this.#late.get(n);
     if (late === undefined) return;
     this.#late.delete(n);
-    const unsettled = this.#unsettled.get(late.command.id);
-    if (unsettled === undefined) return;
-    unsettled.requests -= 1;
-    if (unsettled.requests === 0) this.#unsettled.delete(late.command.id);
+    for (const id of boundBy(late.command)) {
+      const unsettled = this.#unsettled.get(id);
+      if (unsettled === undefined) continue;
+      unsettled.requests -= 1;
+      if (unsettled.requests === 0) this.#unsettled.delete(id);
+    }
   }
 }
 

@@ -38,8 +38,8 @@ export type ShardPoolOptions = Pick<
   readonly owners: readonly OwnerId[];
   /** A shard serves; `port` leads to it. Whoever served it before is fenced. */
   readonly onServing: (shard: number, port: MessagePort) => void;
-  /** A shard ended by itself, or is about to end for a restart. */
-  readonly onLost: (shard: number, reason: string) => void;
+  /** A shard ended by itself; `reason` null: it is about to end for a restart. */
+  readonly onLost: (shard: number, reason: string | null) => void;
   /** A shard tells of each try to commit a batch. */
   readonly onBatch: (record: BatchRecord) => void;
   /** Fences the shard's former owner and makes another one, unless another node fenced it. */
@@ -200,7 +200,7 @@ export class ShardPool {
 
   /** Ends a shard that serves; whoever watches it replaces it. */
   async #drain(shard: number, incarnation: Incarnation): Promise<void> {
-    this.#options.onLost(shard, 'it is restarted');
+    this.#options.onLost(shard, null);
     incarnation.leave();
     await Promise.race([incarnation.end, this.#pause(this.#options.drainMsMax)]);
     // A process that stops gives its shards the time that it has itself.

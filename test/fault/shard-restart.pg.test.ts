@@ -136,7 +136,7 @@ it('loses and doubles nothing, and nobody is told that the service is shutting d
   expect([...seen].filter((what) => !['accepted', 'overloaded', 'unknown'].includes(what))).toEqual(
     [],
   );
-  expect(lost.toSorted()).toEqual(['0: it is restarted', '1: it is restarted']);
+  expect(lost.toSorted()).toEqual(['0: null', '1: null']);
   expect((await engine.inspector.shards()).map(({ restarts }) => restarts)).toEqual([1, 1]);
 
   // Every order was in a batch that was told of, with its trace; the parts make up the whole.

@@ -150,6 +150,17 @@ describe('a listener', () => {
     expect(quick.told).toEqual([[], [1], [2], [3], []]);
   });
 
+  test('who has not read for half a minute gives its place to others (I9)', async () => {
+    const { listener } = setUp();
+    const slow = listener();
+    await settled();
+    slow.response.writableLength = 1;
+    for (let n = 0; n < 30; n += 1) await second();
+    expect(slow.closed).toBe(false);
+    await second();
+    expect(slow).toMatchObject({ ended: false, closed: true });
+  });
+
   test('who never takes an event holds one, and no second (I9)', async () => {
     const { feed } = setUp();
     const response = { writableLength: 0 };

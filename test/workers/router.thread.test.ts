@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import type { CartId } from '../../src/domain/ids.ts';
 import type { Answer } from '../../src/domain/wire.ts';
 import { effectId } from '../../src/db/effect-id.ts';
 import { Router } from '../../src/workers/router.ts';
@@ -247,6 +249,19 @@ describe('no answer by the deadline (I8, I9)', () => {
     await endOfTurn();
     expect(router.unsettledCustomer(id)).toBe(customer);
     answer(0, [accepted(first ?? 0)]);
+    while (router.unsettledCustomer(id) !== undefined) await endOfTurn();
+  });
+
+  it('keeps the key of a checkout unsettled with its order', async () => {
+    const router = openRouter({ requestTimeoutMs });
+    const id = effectId(customer, 'k');
+    const cart = { id: randomUUID() as CartId, version: 1 };
+    const late = router.placeOrder(order({ idempotencyKey: 'k', cart }));
+    const [command] = await commandsAtEndOfTurn(0);
+    expect(await late).toMatchObject({ type: 'unknown' });
+    expect(command?.id).not.toBe(id);
+    expect(router.unsettledCustomer(id)).toBe(customer);
+    answer(0, [accepted(command?.n ?? 0)]);
     while (router.unsettledCustomer(id) !== undefined) await endOfTurn();
   });
 
