@@ -4,6 +4,7 @@ import type { AdminClient } from './admin-client.ts';
 import type { Question } from './deed-dialog.ts';
 import { button, el, setAttribute, setText } from './elements.ts';
 import { dateText, shortId } from './format.ts';
+import type { LiveState } from './live-state.ts';
 import { hashOf, uuidOf } from './page-route.ts';
 import type { View } from './view.ts';
 
@@ -20,7 +21,10 @@ export class ActionsView implements View {
   readonly title = 'Actions';
   readonly root: HTMLElement;
   readonly #options: ActionsViewOptions;
-  readonly #body = el('tbody');
+  readonly #body = el('tbody', { role: 'rowgroup' });
+  /** Of the products in the log: their names come with the events, if at all. */
+  #names: { readonly productId: string; readonly node: HTMLElement }[] = [];
+  #state: LiveState | null = null;
   readonly #table: HTMLElement;
   readonly #older = button('Older', () => void this.#load(this.#cursor), { hidden: true });
   readonly #message = el('p', { class: 'empty' }, 'Loading.');
@@ -29,11 +33,16 @@ export class ActionsView implements View {
 
   constructor(options: ActionsViewOptions) {
     this.#options = options;
-    const head = COLUMNS.map((name) => el('th', { scope: 'col' }, name));
+    const head = COLUMNS.map((name) => el('th', { scope: 'col', role: 'columnheader' }, name));
     this.#table = el(
       'div',
       { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Actions', hidden: true },
-      el('table', { class: 'actions' }, el('thead', {}, el('tr', {}, ...head)), this.#body),
+      el(
+        'table',
+        { class: 'actions', role: 'table' },
+        el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, ...head)),
+        this.#body,
+      ),
     );
     this.root = el(
       'section',
@@ -51,8 +60,10 @@ export class ActionsView implements View {
     void this.#load(null);
   }
 
-  update(): void {
-    // The log is asked for when it is opened and when something was done.
+  /** The log itself is asked for when it is opened and when something was done. */
+  update(state: LiveState): void {
+    this.#state = state;
+    this.#showNames();
   }
 
   close(): void {
@@ -73,8 +84,12 @@ export class ActionsView implements View {
       return setText(this.#message, text);
     }
     const { items, next_cursor } = answer.body;
-    if (cursor === null) this.#body.replaceChildren();
-    this.#body.append(...items.map(rowOf));
+    if (cursor === null) {
+      this.#body.replaceChildren();
+      this.#names = [];
+    }
+    this.#body.append(...items.map((action) => rowOf(action, this.#targetOf(action))));
+    this.#showNames();
     const shown = this.#body.childElementCount;
     this.#cursor = next_cursor;
     this.#older.hidden = next_cursor === null || shown >= ACTIONS_SHOWN_MAX;
@@ -82,30 +97,45 @@ export class ActionsView implements View {
     this.#message.hidden = shown > 0;
     setText(this.#message, 'Nobody has done anything yet.');
   }
+
+  #targetOf({ kind, target }: ActionJson): readonly Node[] {
+    if (kind === 'restart') return [el('span', {}, `shard ${target}`)];
+    const id = el('code', { class: 'whole-id', title: target }, target);
+    const productId = kind === 'release' ? undefined : uuidOf(target);
+    if (productId === undefined) return [id];
+    const node = el(
+      'a',
+      { href: hashOf({ view: 'actor', productId }), class: 'target' },
+      'Product',
+    );
+    this.#names.push({ productId, node });
+    return [node, id];
+  }
+
+  #showNames(): void {
+    for (const { productId, node } of this.#names) {
+      const name = this.#state?.actor(productId)?.name ?? null;
+      if (name !== null) setText(node, name);
+    }
+  }
 }
 
-function rowOf(action: ActionJson): HTMLElement {
+function rowOf(action: ActionJson, target: readonly Node[]): HTMLElement {
   const outcome = action.outcome ?? 'under way';
   const badge = el('span', { class: 'badge' }, outcome);
   setAttribute(badge, 'data-outcome', outcome === 'done' ? 'committed' : outcome);
+  const cell = (name: string, ...children: readonly (Node | string)[]) =>
+    el('td', { role: 'cell', class: `cell-${name}` }, ...children);
   return el(
     'tr',
-    {},
-    el('td', { class: 'cell-sent' }, dateText(Date.parse(action.created_at))),
-    el('td', {}, action.kind),
-    el('td', {}, targetOf(action)),
-    el('td', { class: 'cell-reason' }, action.reason ?? ''),
-    el('td', {}, el('code', { title: action.author }, shortId(action.author))),
-    el('td', {}, badge),
+    { role: 'row' },
+    cell('sent', dateText(Date.parse(action.created_at))),
+    cell('kind', action.kind),
+    cell('target', ...target),
+    cell('reason', action.reason ?? ''),
+    cell('author', el('code', { title: action.author }, shortId(action.author))),
+    cell('outcome', badge),
   );
-}
-
-function targetOf({ kind, target }: ActionJson): Node {
-  if (kind === 'restart') return el('span', {}, `shard ${target}`);
-  const text = el('code', { title: target }, shortId(target));
-  const productId = kind === 'release' ? undefined : uuidOf(target);
-  if (productId === undefined) return text;
-  return el('a', { href: hashOf({ view: 'actor', productId }) }, text);
 }
 
 function releaseForm(onAsk: (question: Question) => void): HTMLElement {

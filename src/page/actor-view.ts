@@ -130,12 +130,21 @@ export class ActorView implements View {
     this.#actor = actor;
     this.#live.hidden = false;
     setText(this.#name, actor.name ?? 'Product');
-    this.#pause.hidden = actor.status !== 'active';
-    this.#resume.hidden = actor.status !== 'paused';
+    this.#showButtons(actor);
     this.#status.hidden = actor.status === null;
     setText(this.#status, actor.status ?? '');
     setAttribute(this.#status, 'data-status', actor.status);
     this.#facts.update(actor, now);
+  }
+
+  /** Who pressed the one that goes finds the focus on the one that comes. */
+  #showButtons({ status }: ActorJson): void {
+    const focused = [this.#pause, this.#resume].find((it) => it === document.activeElement);
+    this.#pause.hidden = status !== 'active';
+    this.#resume.hidden = status !== 'paused';
+    if (focused?.hidden !== true) return;
+    const other = [this.#pause, this.#resume].find((it) => !it.hidden);
+    (other ?? this.#name).focus({ preventScroll: true });
   }
 
   recolor(): void {

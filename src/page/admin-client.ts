@@ -8,6 +8,7 @@ import type {
   SessionJson,
 } from './admin-api.ts';
 import type { FeedQuery } from './live-feed.ts';
+import { problemText } from './problem-text.ts';
 
 /** Longer than the server itself takes for an answer at its default of five seconds. */
 const ANSWER_MS_MAX = 10_000;
@@ -117,21 +118,18 @@ async function ask<Body>(path: string, init: Sent): Promise<Answer<Body>> {
     const response = await fetch(path, { ...init, signal, cache: 'no-store' });
     const text = await response.text();
     if (response.ok) return { type: 'done', body: (text === '' ? null : JSON.parse(text)) as Body };
-    return { type: 'refused', status: response.status, text: problemText(response.status, text) };
+    return { type: 'refused', status: response.status, text: refusalText(response.status, text) };
   } catch {
     return { type: 'no-answer' };
   }
 }
 
-/** The sentence of a problem document, or what else can be said of an answer that is none. */
-function problemText(status: number, text: string): string {
+function refusalText(status: number, text: string): string {
   try {
-    const { detail } = JSON.parse(text) as ProblemJson;
-    if (typeof detail === 'string') return detail;
+    return problemText(status, JSON.parse(text) as ProblemJson);
   } catch {
-    // A proxy's page.
+    return problemText(status, null);
   }
-  return `The server answered ${status}.`;
 }
 
 /** A fresh Idempotency-Key. Not `crypto.randomUUID`: browsers offer that over TLS only. */

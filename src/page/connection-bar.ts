@@ -29,8 +29,8 @@ export class ConnectionBar {
       'div',
       { class: 'banner', hidden: true },
       this.#reason,
-      this.#since,
       this.#next,
+      this.#since,
       button('Try now', onRetry, { class: 'quiet' }),
     );
     this.#show();

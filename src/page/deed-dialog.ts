@@ -1,7 +1,7 @@
 /** Asks why and whether, before anything is done; the server records both question and outcome. */
 import { freshKey } from './admin-client.ts';
 import type { AdminClient, Answer, Deed } from './admin-client.ts';
-import { button, el, setText } from './elements.ts';
+import { button, el, setAttribute, setText } from './elements.ts';
 
 /** As the server has it (REASON_CHARS_MAX). */
 const REASON_CHARS_MAX = 200;
@@ -20,6 +20,8 @@ export interface Question {
 export interface DeedDialogOptions {
   readonly client: Pick<AdminClient, 'act'>;
   readonly onDone: (question: Question) => void;
+  /** It was closed, and what had the focus before is not there any more. */
+  readonly onFocusLost: () => void;
 }
 
 export class DeedDialog {
@@ -27,9 +29,10 @@ export class DeedDialog {
   readonly #options: DeedDialogOptions;
   readonly #title = el('h2', { id: 'deed-title' });
   readonly #text = el('p', { id: 'deed-text' });
-  readonly #reason = el('textarea', {
+  readonly #reason = el('input', {
     id: 'deed-reason',
-    rows: '2',
+    type: 'text',
+    autocomplete: 'off',
     maxlength: String(REASON_CHARS_MAX),
     required: true,
     'aria-describedby': 'deed-hint',
@@ -43,7 +46,8 @@ export class DeedDialog {
     this.#options = options;
     const form = el(
       'form',
-      { method: 'dialog' },
+      // An empty reason is told in words that stay, by `#act`.
+      { method: 'dialog', novalidate: true },
       this.#title,
       this.#text,
       el('label', { for: 'deed-reason' }, 'Reason'),
@@ -66,7 +70,11 @@ export class DeedDialog {
       { 'aria-labelledby': 'deed-title', 'aria-describedby': 'deed-text' },
       form,
     );
-    this.root.addEventListener('close', () => (this.#asked = null));
+    this.#reason.addEventListener('input', () => setAttribute(this.#reason, 'aria-invalid', null));
+    this.root.addEventListener('close', () => {
+      this.#asked = null;
+      if (document.activeElement === document.body) options.onFocusLost();
+    });
   }
 
   ask(question: Question): void {
@@ -75,6 +83,7 @@ export class DeedDialog {
     setText(this.#text, question.text);
     setText(this.#confirm, question.verb);
     setText(this.#error, '');
+    setAttribute(this.#reason, 'aria-invalid', null);
     this.#reason.value = '';
     this.#confirm.disabled = false;
     this.root.showModal();
@@ -84,7 +93,12 @@ export class DeedDialog {
   async #act(): Promise<void> {
     const asked = this.#asked;
     const reason = this.#reason.value.trim();
-    if (asked === null || reason === '') return;
+    if (asked === null) return;
+    if (reason === '') {
+      setText(this.#error, 'Say why: nothing is done without a reason.');
+      setAttribute(this.#reason, 'aria-invalid', 'true');
+      return this.#reason.focus();
+    }
     this.#confirm.disabled = true;
     setText(this.#error, '');
     const answer = await this.#options.client.act({

@@ -6,7 +6,7 @@ export const HISTORY_POINTS_MAX = 320;
 /** What is late by less comes of a stream that was opened anew, which begins with its last event. */
 const LATE_MS_MAX = 10_000;
 /** Points further apart than this have nothing between them that a line may claim to know. */
-const GAP_MS = 3_500;
+export const GAP_MS = 3_500;
 
 type Value = number | null;
 

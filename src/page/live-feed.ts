@@ -7,6 +7,7 @@
 import type { StateJson } from './admin-api.ts';
 import type { ActorSort, ProblemJson } from './admin-api.ts';
 import { EventStreamParser } from './event-stream.ts';
+import { problemText } from './problem-text.ts';
 
 /** An event comes every second; after this long without one the connection counts as lost. */
 export const SILENCE_MS_MAX = 4_500;
@@ -181,6 +182,8 @@ export class LiveFeed {
   }
 }
 
+const CROWDED = 'Too many pages are looking at this server.';
+
 function lost(reason: string, retryAfterMs = 0): Ending {
   return { type: 'lost', reason, retryAfterMs };
 }
@@ -202,5 +205,7 @@ async function refusal(response: Response): Promise<Ending> {
   const problem = (await response.json().catch(() => null)) as ProblemJson | null;
   const seconds = Number(response.headers.get('retry-after') ?? 0);
   const retryAfterMs = Math.min(RETRY_MS_MAX, (Number.isFinite(seconds) ? seconds : 0) * 1000);
-  return lost(problem?.detail ?? `The server answered ${response.status}.`, retryAfterMs);
+  // A stream is refused so when too many are open, however little else there is to do.
+  const crowded = problem?.code === 'overloaded';
+  return lost(crowded ? CROWDED : problemText(response.status, problem), retryAfterMs);
 }

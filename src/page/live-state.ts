@@ -1,6 +1,6 @@
 /** What the page knows: the last event, and for five minutes what came before it. No DOM in here. */
 import type { ActorJson, BatchJson, ShardJson, StateJson } from './admin-api.ts';
-import { Histories, History } from './history.ts';
+import { GAP_MS, Histories, History, HISTORY_SPAN_MS } from './history.ts';
 
 /** Rows of the list of actors, and so what is asked for. */
 export const ACTORS_SHOWN = 40;
@@ -12,6 +12,8 @@ const SHARDS_MAX = 64;
 const RATE_WINDOW_MS = 3_000;
 /** Totals older than this are of before the connection was lost. */
 const TOTALS_KEPT_MS = 8_000;
+/** Batches of before the stream are drawn to the second; told ones may be late by as much. */
+const SECOND_MS = 1_000;
 
 export type ActorColumn = 's1' | 's10' | 'depth';
 export type ShardColumn = 'depth' | 'orders' | 'ordersMost' | 'total' | 'totalMost';
@@ -70,20 +72,21 @@ export class LiveState {
     this.latest = event;
     this.at = Date.parse(event.at);
     this.followed = followed;
-    this.addBatches(event.batches);
+    const fresh = this.addBatches(event.batches);
     this.#pushActors(event);
-    this.#pushShards(event);
+    this.#pushShards(event.shards, fresh);
     this.#pushEngine(event);
   }
 
-  /** Of one batch told twice, once. */
-  addBatches(batches: readonly BatchJson[]): void {
+  /** Of one batch told twice, once. The new ones are returned. */
+  addBatches(batches: readonly BatchJson[]): readonly BatchJson[] {
     const known = new Set(this.#batches.map(batchName));
     const fresh = batches.filter((batch) => !known.has(batchName(batch)));
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) return fresh;
     const all = [...fresh, ...this.#batches];
     all.sort((a, b) => Date.parse(b.sent_at) - Date.parse(a.sent_at));
     this.#batches = all.slice(0, BATCHES_SHOWN);
+    return fresh;
   }
 
   #pushActors({ actors, actor }: StateJson): void {
@@ -96,19 +99,18 @@ export class LiveState {
     }
   }
 
-  #pushShards({ shards, batches }: StateJson): void {
+  #pushShards(shards: readonly ShardJson[], batches: readonly BatchJson[]): void {
     const byShard = Map.groupBy(batches, ({ shard }) => shard);
     for (const { shard, inside } of shards) {
-      const own = byShard.get(shard) ?? [];
-      const orders = own.map((batch) => batch.orders + batch.changes);
-      const total = own.filter(({ outcome }) => outcome === 'committed').map((it) => it.total_ms);
-      this.#shards.push(shard, this.at, {
-        depth: inside?.mailbox.depth ?? null,
-        orders: median(orders),
-        ordersMost: most(orders),
-        total: median(total),
-        totalMost: most(total),
-      });
+      const last = this.#shards.get(shard)?.times.at(-1);
+      const byTime = batchesByTime(byShard.get(shard) ?? [], { at: this.at, last });
+      const now = byTime.get(this.at) ?? [];
+      byTime.delete(this.at);
+      for (const [time, before] of [...byTime].toSorted(([a], [b]) => a - b)) {
+        this.#shards.push(shard, time, { depth: null, ...figuresOf(before) });
+      }
+      const depth = inside?.mailbox.depth ?? null;
+      this.#shards.push(shard, this.at, { depth, ...figuresOf(now) });
     }
   }
 
@@ -124,6 +126,40 @@ export class LiveState {
 
 export function batchName({ owner_id, no }: BatchJson): string {
   return `${owner_id} ${no}`;
+}
+
+/**
+ * Where batches are drawn. While the stream goes on they belong to its event, also those that were
+ * sent before the last one: a slow commit must be seen. A stream that begins tells older ones.
+ */
+function batchesByTime(
+  batches: readonly BatchJson[],
+  { at, last = at - HISTORY_SPAN_MS }: { readonly at: number; readonly last: number | undefined },
+): Map<number, BatchJson[]> {
+  const endOf = ({ sent_at, total_ms }: BatchJson) => Math.min(at, Date.parse(sent_at) + total_ms);
+  if (at - last <= GAP_MS) {
+    const own = batches.filter((batch) => endOf(batch) > last - SECOND_MS);
+    return new Map([[at, own]]);
+  }
+  const later = batches.filter((batch) => Date.parse(batch.sent_at) > last);
+  return Map.groupBy(later, ({ sent_at }) => {
+    const age = Math.max(0, at - Date.parse(sent_at));
+    return at - Math.floor(age / SECOND_MS) * SECOND_MS;
+  });
+}
+
+function figuresOf(
+  batches: readonly BatchJson[],
+): Omit<Record<ShardColumn, number | null>, 'depth'> {
+  const orders = batches.map((batch) => batch.orders + batch.changes);
+  const committed = batches.filter(({ outcome }) => outcome === 'committed');
+  const total = committed.map(({ total_ms }) => total_ms);
+  return {
+    orders: median(orders),
+    ordersMost: most(orders),
+    total: median(total),
+    totalMost: most(total),
+  };
 }
 
 function totalsOf(shards: readonly ShardJson[]): Totals['byOwner'] {

@@ -36,6 +36,7 @@ class AdminPage {
   readonly #dialog = new DeedDialog({
     client: this.#client,
     onDone: (question) => this.#whenDone(question),
+    onFocusLost: () => this.#focusHeading(),
   });
   readonly #shell = new Shell({
     light: this.#connection.light,
@@ -59,7 +60,11 @@ class AdminPage {
 
   start(): void {
     document.body.append(this.#shell.root);
-    addEventListener('hashchange', () => this.#open());
+    addEventListener('hashchange', () => {
+      // What it asks was asked from the view that is left.
+      this.#dialog.root.close();
+      this.#open('heading');
+    });
     addEventListener('online', () => this.#feed.retryNow());
     document.addEventListener('visibilitychange', () => this.#watchVisibility());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () =>
@@ -68,14 +73,14 @@ class AdminPage {
     setInterval(() => this.#connection.tick(), TICK_MS);
     this.#watchVisibility();
     if (this.#session === null) this.#endSession('');
-    else this.#open();
+    else this.#open('nothing');
   }
 
-  #open(): void {
+  /** `focus`: what took one here is gone, so that the focus would be nowhere. */
+  #open(focus: 'heading' | 'nothing'): void {
     const session = this.#session;
     if (session === null) return;
     const route = parseRoute(location.hash);
-    const first = this.#view === null;
     this.#view?.close?.();
     const view = this.#viewOf(route);
     this.#view = view;
@@ -83,9 +88,14 @@ class AdminPage {
     this.#shell.setView(view.root, route);
     this.#update();
     // Who came by the keyboard goes on from the view's heading, not from the head of the page.
-    if (!first) view.root.querySelector<HTMLElement>('#view-title')?.focus({ preventScroll: true });
+    if (focus === 'heading') this.#focusHeading();
     scrollTo(0, 0);
     this.#feed.follow(queryOf(route));
+  }
+
+  #focusHeading(): void {
+    const heading = this.#view?.root.querySelector<HTMLElement>('#view-title');
+    heading?.focus({ preventScroll: true });
   }
 
   #viewOf(route: PageRoute): View {
@@ -119,6 +129,7 @@ class AdminPage {
   }
 
   #whenDone(question: Question): void {
+    if (this.#session === null) return;
     this.#shell.notice(question.done);
     void this.#view?.reload?.();
   }
@@ -138,7 +149,7 @@ class AdminPage {
       onSession: (session) => {
         this.#session = session;
         this.#sessions.write(session);
-        this.#open();
+        this.#open('heading');
       },
     });
     this.#connection.forget();

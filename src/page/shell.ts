@@ -76,7 +76,7 @@ export class Shell {
   setSession(session: SessionJson | null): void {
     this.#head.hidden = session === null;
     this.#parts.summary.hidden = session === null;
-    if (session === null) return;
+    if (session === null) return this.#hideNotice();
     setText(this.#account, session.user.email);
     setAttribute(this.#account, 'title', `Until ${clockText(Date.parse(session.expires_at))}`);
   }
@@ -98,6 +98,12 @@ export class Shell {
     clearTimeout(this.#timer);
     this.#notice.hidden = false;
     setText(this.#notice, text);
-    this.#timer = setTimeout(() => (this.#notice.hidden = true), NOTICE_MS);
+    this.#timer = setTimeout(() => this.#hideNotice(), NOTICE_MS);
+  }
+
+  #hideNotice(): void {
+    clearTimeout(this.#timer);
+    this.#notice.hidden = true;
+    setText(this.#notice, '');
   }
 }

@@ -46,7 +46,8 @@ export class SummaryStrip {
   }
 
   update(state: LiveState): void {
-    const shards = state.latest?.shards ?? [];
+    if (state.latest === null) return this.#showNothing();
+    const { shards } = state.latest;
     const inside = shards.flatMap((shard) => shard.inside ?? []);
     const sum = (numbers: readonly number[]) => numbers.reduce((total, it) => total + it, 0);
     const { orders, refused, shed } = state.rates;
@@ -76,6 +77,13 @@ export class SummaryStrip {
     this.#showShards(shards);
   }
 
+  /** Zeros would be a claim. */
+  #showNothing(): void {
+    for (const tile of Object.values(this.#tiles)) tile.set(NONE, '');
+    this.#spark.set([], SPARK_POINTS_MIN);
+    this.#meter.set(null, null);
+  }
+
   #showCommits(shards: readonly ShardJson[]): void {
     const batches = shards.flatMap((shard) => shard.batches ?? []);
     if (batches.length === 0) return this.#tiles.commit.set(NONE, 'no batch yet');
@@ -92,7 +100,7 @@ export class SummaryStrip {
     const tone = others.length === 0 ? 'calm' : 'alert';
     this.#tiles.shards.set(
       `${serving} of ${shards.length}`,
-      note || restarts === 1 ? '1 restart' : `${countText(restarts)} restarts`,
+      note || (restarts === 1 ? '1 restart' : `${countText(restarts)} restarts`),
       tone,
     );
   }

@@ -1,6 +1,7 @@
 /** A chart over the last five minutes, drawn by uPlot. */
 import uPlot from 'uplot';
 
+import { lonePoints, STEPS, WHOLE_STEPS } from './chart-lines.ts';
 import { clockText, NONE } from './format.ts';
 import { el, setAttribute, setText } from './elements.ts';
 import { HISTORY_SPAN_MS } from './history.ts';
@@ -25,8 +26,6 @@ const HEIGHT = 168;
 /** What a page that was just opened shows, so that its first seconds can be seen. */
 const SPAN_MS_MIN = 60_000;
 const FONT = '11px system-ui, sans-serif';
-/** From one line of the grid to the next. */
-const WHOLE_STEPS = [1, 10, 100, 1_000, 10_000, 100_000, 1e6].flatMap((n) => [n, 2 * n, 5 * n]);
 /** The cursors of all charts move together. */
 const SYNC = uPlot.sync('time');
 
@@ -153,7 +152,7 @@ function plotOptions(
       {
         ...axis,
         values: (_plot, values) => values.map((value) => format(value)),
-        ...(whole ? { incrs: WHOLE_STEPS } : {}),
+        incrs: [...(whole ? WHOLE_STEPS : STEPS)],
         size: 58,
         space: 32,
       },
@@ -164,7 +163,12 @@ function plotOptions(
         label,
         stroke: () => cssColor(color),
         width: 1.5,
-        points: { show: false },
+        points: {
+          show: false,
+          size: 5,
+          fill: () => cssColor(color),
+          filter: ({ data }, n) => lonePoints([...(data[n] ?? [])]),
+        },
         ...(filled ? { fill: () => cssColor(`${color}-area`) } : {}),
       })),
     ],

@@ -115,6 +115,12 @@ async function expectMoves(page: Page, selector: string): Promise<void> {
 
 const banner = (page: Page) => page.locator('.banner');
 const clock = (page: Page) => page.locator('.light-time').innerText();
+/** The id of what has the focus, or its text. */
+const focused = (page: Page) =>
+  page.evaluate(
+    `document.activeElement === document.body ? 'BODY'
+      : document.activeElement.id || document.activeElement.textContent`,
+  );
 
 describe('the way in', () => {
   test('says when the password is wrong, and when somebody is not an admin', async () => {
@@ -136,6 +142,7 @@ describe('the way in', () => {
     const addresses: string[] = [];
     page.on('request', (request) => addresses.push(request.url()));
     await logIn(page);
+    await poll(() => focused(page)).toBe('view-title');
     await page.reload();
     await page.getByText('Live', { exact: true }).waitFor();
     const token = await page.evaluate(
@@ -263,6 +270,7 @@ describe('an operator with a keyboard only', () => {
       await page.keyboard.press('Enter');
       await page.getByText(`${HOT_NAME} is paused.`).waitFor();
       await page.getByRole('button', { name: 'Resume' }).waitFor();
+      await poll(() => focused(page)).toMatch(/^(Resume|view-title)$/);
       const refused = await new Customer().order(server.url, { items: [[HOT_PRODUCT_ID, 1]] });
       expect(refused.body['code']).toBe('product-not-for-sale');
       await page.getByRole('link', { name: 'Actions' }).focus();
@@ -276,10 +284,12 @@ describe('an operator with a keyboard only', () => {
       await page.keyboard.press('Escape');
       await poll(() => page.getByRole('dialog').count()).toBe(0);
       await page.getByRole('button', { name: 'Resume' }).press('Enter');
+      await page.keyboard.press('Enter');
+      await page.getByText('Say why: nothing is done without a reason.').waitFor();
       await page.keyboard.type('price is right');
-      await tabTo(page, 'Resume');
       await page.keyboard.press('Enter');
       await page.getByRole('button', { name: 'Pause' }).waitFor();
+      await poll(() => focused(page)).toMatch(/^(Pause|view-title)$/);
       const sold = await new Customer().order(server.url, { items: [[HOT_PRODUCT_ID, 1]] });
       expect(sold.status).toBe(201);
     },
@@ -291,6 +301,12 @@ describe('an operator with a keyboard only', () => {
     async () => {
       const page = await openLoggedIn();
       await page.getByRole('link', { name: 'Shards' }).click();
+      await page.getByRole('button', { name: 'Restart' }).first().press('Enter');
+      await page.getByRole('dialog').waitFor();
+      await page.goBack();
+      await poll(() => page.getByRole('dialog').count()).toBe(0);
+      await poll(() => focused(page)).toBe('view-title');
+      await page.goForward();
       await page.getByRole('button', { name: 'Restart' }).first().press('Enter');
       await page.keyboard.type('a test');
       await tabTo(page, 'Restart');
@@ -317,6 +333,10 @@ describe('an operator with a keyboard only', () => {
       await page.keyboard.press('Enter');
       await page.getByText('asked on the phone').waitFor();
       expect((await customer.read(server.url, orderId)).body['status']).toBe('CANCELLED');
+      await page.locator('.notice').waitFor();
+      await page.getByRole('button', { name: 'Log out' }).click();
+      await page.getByRole('heading', { name: 'Log in' }).waitFor();
+      expect(await page.locator('.notice').isVisible()).toBe(false);
     },
     CASE_MS,
   );

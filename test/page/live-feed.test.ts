@@ -153,13 +153,16 @@ test('pages that lost the same server do not come back in the same moment', () =
   expect(retryDelayMs(10_000, 1)).toBe(RETRY_MS_MAX);
 });
 
-test('a problem document is told in its words, and its Retry-After is kept', async () => {
-  const problem = JSON.stringify({ code: 'overloaded', detail: 'Too many are here.' });
+test.each([
+  ['overloaded', 'Too many pages are looking at this server.'],
+  ['database-unavailable', 'The words of the API.'],
+])('a stream refused as %s says %j, and its Retry-After is kept', async (code, reason) => {
+  const problem = JSON.stringify({ code, detail: 'The words of the API.' });
   stage.answer = () => new Response(problem, { status: 503, headers: { 'retry-after': '7' } });
   stage.feed.follow(QUERY);
   await settled(() => stage.last?.phase === 'lost');
   const retryAt = Date.now() + 7_000;
-  expect(stage.last).toEqual({ phase: 'lost', reason: 'Too many are here.', retryAt });
+  expect(stage.last).toEqual({ phase: 'lost', reason, retryAt });
 });
 
 test.each([

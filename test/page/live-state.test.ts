@@ -153,3 +153,25 @@ test('a second of batches is drawn by its median and its largest, a failed one b
   expect(history?.column('totalMost')).toEqual([3, null]);
   expect(history?.column('depth')).toEqual([5, 5]);
 });
+
+test('batches of before the stream are drawn when they were sent, not when it began', () => {
+  const state = new LiveState();
+  const sent = (no: number, second: number) =>
+    batch(no, { sent_at: new Date(START + second * 1_000).toISOString(), total_ms: no });
+  const batches = [sent(5, 399.5), sent(4, 390.2), sent(3, 390.1), sent(2, 200), sent(1, 50)];
+  state.apply(event(400, { shards: [shard(0)], batches }), null);
+  const history = state.shardHistory(0);
+  const seconds = history?.times.map((time) => (time - START) / 1_000);
+  expect(seconds).toEqual([200, 200.001, 391, 391.001, 400]);
+  expect(history?.column('totalMost')).toEqual([2, null, 4, null, 5]);
+  expect(history?.column('depth')).toEqual([null, null, null, null, 5]);
+});
+
+test('a stream opened anew draws no batch twice, and a slow commit is drawn when it ended', () => {
+  const state = new LiveState();
+  const slow = batch(2, { total_ms: 1_600 });
+  state.apply(event(0, { shards: [shard(0)], batches: [batch(1)] }), null);
+  state.apply(event(1, { shards: [shard(0)] }), null);
+  state.apply(event(2, { shards: [shard(0)], batches: [slow, batch(1)] }), null);
+  expect(state.shardHistory(0)?.column('totalMost')).toEqual([1, null, 1_600]);
+});
