@@ -23,7 +23,7 @@ export default defineConfig({
     // A process per file: a leaked thread, pool or handler cannot reach the next file.
     pool: 'forks',
     // The tests that matter start processes and wait for them; more files at once only add noise.
-    maxWorkers: 3,
+    maxWorkers: 4,
     testTimeout: TEST_TIMEOUT_MS,
     hookTimeout: HOOK_TIMEOUT_MS,
     teardownTimeout: HOOK_TIMEOUT_MS,

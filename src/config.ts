@@ -224,7 +224,7 @@ const schema = z
     OTEL_TRACES_SAMPLER: oneOf(TRACE_SAMPLERS)
       .default('parentbased_traceidratio')
       .register(documentation, { description: `One of ${TRACE_SAMPLERS.join(', ')}.` }),
-    OTEL_TRACES_SAMPLER_ARG: share.default(0.01).register(documentation, {
+    OTEL_TRACES_SAMPLER_ARG: share.default(0.001).register(documentation, {
       description: 'Share of the traces that a sampler with a ratio keeps, 0 to 1.',
     }),
   } satisfies Record<string, z.ZodType>)

@@ -137,10 +137,7 @@ async function serve(running: Running): Promise<void> {
   const { ended } = await engine.start({
     databaseUrl: database.databaseUrl,
     onProgress: progressOf(running),
-    onShardLost: (shard, reason) => {
-      if (reason === null) logger.warn({ shard }, 'a shard is being restarted');
-      else logger.error({ shard, reason }, 'a shard is being replaced');
-    },
+    onShardLost: (shard, reason) => tellLost(logger, shard, reason),
   });
   notReady = null;
   shop.start();
@@ -152,6 +149,11 @@ async function serve(running: Running): Promise<void> {
     await Promise.race([database.release().catch(() => undefined), delay(RELEASE_MS_MAX)]);
     process.exit(0);
   });
+}
+
+function tellLost(logger: Logger, shard: number, reason: string | null): void {
+  if (reason === null) logger.warn({ shard }, 'a shard is being restarted');
+  else logger.error({ shard, reason }, 'a shard is being replaced');
 }
 
 function tellImpediment(logger: Logger, reason: string | null): void {

@@ -49,7 +49,7 @@ describe('configuration', () => {
       logLevel: 'info',
       otlpEndpoint: null,
       traceSampler: 'parentbased_traceidratio',
-      traceRatio: 0.01,
+      traceRatio: 0.001,
     } satisfies Config);
   });
 
