@@ -86,7 +86,7 @@ it('answers a repeated key with the first effect, also after a restart and to or
   expect(await server.stop()).toBe(0);
 });
 
-it(`keeps every promise over ${KILLS} kills under load (I2, I3)`, async () => {
+it(`keeps every promise over ${KILLS} kills under load (I2, I3)`, { timeout: 60_000 }, async () => {
   const books = await postgres.createDatabase('kills');
   await makeProducts(books, { ids: loaded, stock: 100_000 });
   const journal = new Journal({ productIds: loaded });
