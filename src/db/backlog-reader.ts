@@ -6,19 +6,11 @@ import type { Pool } from 'pg';
 import { BACKLOG_COUNT_MAX } from '../domain/backlog.ts';
 import type { Backlog, BacklogReader } from '../domain/backlog.ts';
 import { queryRows } from './pool.ts';
+import { WITH_WAITING } from './webhook-waiting.ts';
 
-// `waiting` hops over the index from webhook to webhook: what is due of one comes first in its part
-// of the index, and what is not due yet of a receiver that is away is not looked at.
-const READ = /* sql */ `
-  WITH RECURSIVE waiting (webhook_id) AS (
-    (SELECT webhook_id FROM webhook_deliveries
-      WHERE due_at IS NOT NULL ORDER BY webhook_id LIMIT 1)
-     UNION ALL
-    SELECT (SELECT d.webhook_id FROM webhook_deliveries d
-             WHERE d.due_at IS NOT NULL AND d.webhook_id > waiting.webhook_id
-             ORDER BY d.webhook_id LIMIT 1)
-      FROM waiting WHERE waiting.webhook_id IS NOT NULL
-  )
+// What is due of a webhook comes first in its part of the index, and what is not due yet of a receiver
+// that is away is not looked at.
+const READ = /* sql */ `${WITH_WAITING}
   SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE pending LIMIT $1) pending)
            AS "outboxBatches",
          (SELECT greatest(0, extract(epoch FROM now() - created_at) * 1000)::double precision

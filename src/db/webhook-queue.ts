@@ -12,6 +12,7 @@ import type { Pool } from 'pg';
 import type { DeliveryJob, DeliveryQueue, TryAnswer } from '../domain/webhook.ts';
 import { queryRows } from './pool.ts';
 import { ENTITLED, WITH_USER } from './webhook-entitled.ts';
+import { WITH_WAITING } from './webhook-waiting.ts';
 
 /** Longer than a delivery can wait for its turn in the process and then take. */
 const LEASE_MS = 60_000;
@@ -20,18 +21,9 @@ const SCAN_MAX = 200;
 /** For a delivery that waits for one which is due or under way. */
 const RECHECK_MS = 500;
 
-// `waiting` hops over the index from webhook to webhook. Like the others sent unnamed: a plan that
-// was made and kept while the table was small would go on reading it whole.
-const LEASE = /* sql */ `
-  WITH RECURSIVE waiting (webhook_id) AS (
-    (SELECT webhook_id FROM webhook_deliveries
-      WHERE due_at IS NOT NULL ORDER BY webhook_id LIMIT 1)
-     UNION ALL
-    SELECT (SELECT d.webhook_id FROM webhook_deliveries d
-             WHERE d.due_at IS NOT NULL AND d.webhook_id > waiting.webhook_id
-             ORDER BY d.webhook_id LIMIT 1)
-      FROM waiting WHERE waiting.webhook_id IS NOT NULL
-  ), turn AS (
+// Like the others sent unnamed: a plan that was made and kept while the table was small would go on
+// reading it whole.
+const LEASE = /* sql */ `${WITH_WAITING}, turn AS (
     SELECT w.id, w.url, w.secret, coalesce(r.room, $2) AS room
       FROM waiting JOIN webhooks w ON w.id = waiting.webhook_id
       LEFT JOIN unnest($3::uuid[], $4::integer[]) AS r (webhook_id, room) ON r.webhook_id = w.id
