@@ -14,6 +14,7 @@ function tier(name: (typeof TIERS)[number]) {
       name,
       include: [`test/**/*.${name}.test.ts`],
       globalSetup: ['test/support/global-setup.ts'],
+      setupFiles: ['test/support/left-servers.ts'],
     },
   };
 }

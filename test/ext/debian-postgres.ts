@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { withClient } from '../../src/db/client.ts';
 import { applySchema } from '../../src/db/schema.ts';
+import { openTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
 
@@ -83,14 +84,7 @@ export class DebianPostgres {
     await withClient(root, (client) => client.query(`CREATE DATABASE ${name}`));
     const url = this.#url(name);
     await withClient({ ...root, databaseUrl: url }, applySchema);
-    const pool = new pg.Pool({ connectionString: url, max: 4, application_name: 'test' });
-    const database: TestDatabase = {
-      url,
-      pool,
-      query: async <Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) =>
-        (await pool.query<Row>(text, [...values])).rows,
-      close: () => pool.end(),
-    };
+    const database = openTestDatabase(url);
     this.#databases.push(database);
     return database;
   }

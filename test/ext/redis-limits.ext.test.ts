@@ -107,7 +107,11 @@ describe('the server', () => {
     await database.close();
   });
 
-  const told = (message: string) => log.filter((line) => line.includes(message)).length;
+  /** What was told last; a busy machine may lose and find a silent Redis on its own. */
+  const usable = () => {
+    const last = log.findLast((line) => /Redis is (?:away|in use)/.test(line));
+    return last?.includes('Redis is in use');
+  };
 
   test('sells, lists and lets people in while Redis is killed and started again', async () => {
     log = [];
@@ -129,19 +133,18 @@ describe('the server', () => {
       return [(await ordered).status, ...answers.map(({ status }) => status)];
     };
     const fine = [201, 200, 200];
-    await expect.poll(() => told('Redis is in use'), { timeout: 8_000 }).toBe(1);
+    await expect.poll(usable, { timeout: 8_000 }).toBe(true);
     for (let round = 1; round <= 2; round += 1) {
       expect(await use()).toEqual(fine);
       const under = Array.from({ length: 10 }, use);
       await redis.kill();
       for (const statuses of await Promise.all(under)) expect(statuses).toEqual(fine);
       expect(await use()).toEqual(fine);
-      await expect.poll(() => told('Redis is away'), { timeout: 8_000 }).toBe(round);
+      await expect.poll(usable, { timeout: 8_000 }).toBe(false);
       await redis.run();
-      await expect.poll(() => told('Redis is in use'), { timeout: 8_000 }).toBe(round + 1);
+      await expect.poll(usable, { timeout: 8_000 }).toBe(true);
     }
     expect(await use()).toEqual(fine);
     expect(await server.stop()).toBe(0);
-    expect(told('Redis is away')).toBe(2);
   });
 });

@@ -82,8 +82,10 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 /** One that is there already, on whatever server; `close` ends the pool and looks for no leaks. */
 export function openTestDatabase(url: string): TestDatabase {
   const pool = new pg.Pool({ connectionString: url, max: POOL_MAX, application_name: 'test' });
-  // A test may kill its own connections; the next query says so, the idle one need not.
+  // A test may kill its own connections, or the server just after the pool: `end` resolves before the
+  // sockets are closed. The next query says so, the idle one need not.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return {
     url,
     pool,

@@ -16,6 +16,13 @@ const START_MS_MAX = 30_000;
 /** Log lines kept for the message of a failure. */
 const LINES_MAX = 200;
 
+const running = new Set<ChildProcess>();
+
+/** Kills what was started here and still runs. */
+export function killLeftServers(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 const signerFor = (expiresIn: number) =>
   createSigner({
     key: JWT_SECRET,
@@ -72,6 +79,8 @@ export class ServerProcess {
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const lines: string[] = [];
     const url = await new Promise<string>((resolve, reject) => {
       const fail = (why: string) => reject(new Error(`${why}:\n${lines.join('\n')}`));
