@@ -16,13 +16,6 @@ import type pg from 'pg';
 import type { Batch, Committed } from '../domain/batch.ts';
 import { encodeBatch, STAGING_COLUMNS } from './copy-encoder.ts';
 
-/**
- * Seconds since the message arrived, which is what now() stands for in a transaction that the message
- * itself begins. The clock is PostgreSQL's own, because the client is told of COPY, merge and COMMIT
- * at once. PostgreSQL evaluates the columns of a row from left to right, so before and after a merge.
- */
-const ELAPSED_SQL = `date_part('epoch', clock_timestamp() - now())`;
-
 /** Constant but for integers, which are checked to be integers. */
 function transactionSql(batch: Batch, rows: number): string {
   const { ownerId, no, owners, orders, stockChanges, statusChanges, edits } = batch;
@@ -45,8 +38,11 @@ function transactionSql(batch: Batch, rows: number): string {
   return (
     `BEGIN ISOLATION LEVEL READ COMMITTED;` +
     `COPY pg_temp.batch_rows (${STAGING_COLUMNS}) FROM STDIN;` +
-    `SELECT ${ELAPSED_SQL}, merge_batch(${ownerId}, ${no}, '{${owners.join()}}', ` +
-    `${counts.join()}), ${ELAPSED_SQL};` +
+    // The clock is PostgreSQL's own, because the client is told of COPY, merge and COMMIT at once.
+    // Columns are evaluated from left to right; now() is when the message arrived, since it begins
+    // the transaction. Plain values: to subtract them here cost 4 % of a small batch, in its plan.
+    `SELECT now(), clock_timestamp(), merge_batch(${ownerId}, ${no}, '{${owners.join()}}', ` +
+    `${counts.join()}), clock_timestamp();` +
     `COMMIT`
   );
 }
@@ -92,11 +88,30 @@ export async function writeTimedBatch(
   client.query(query);
   const { tag, row } = await query.ended;
   if (tag !== 'COMMIT') throw new NotCommittedError(tag);
-  const [copied, report = null, merged] = row;
+  const [arrived, copied, report = null, merged] = row;
   // The shape is that of merge_batch in db/merge.sql.
   const committed = report === null ? NOTHING_TO_REPORT : (JSON.parse(report) as Committed);
-  const copyMs = Math.max(0, Number(copied) * 1000);
-  return { committed, times: { copyMs, mergeMs: Math.max(0, Number(merged) * 1000 - copyMs) } };
+  const times = { copyMs: msBetween(arrived, copied), mergeMs: msBetween(copied, merged) };
+  return { committed, times };
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Milliseconds between two timestamps as PostgreSQL writes them in any DateStyle, less than half a
+ * day apart; 0 when the clock was set back. Date.parse would lose the microseconds.
+ */
+function msBetween(earlier: string | null = null, later: string | null = null): number {
+  const passed = (timeOfDayMs(later) - timeOfDayMs(earlier) + DAY_MS) % DAY_MS;
+  return passed < DAY_MS / 2 ? passed : 0;
+}
+
+/** Never throws: the batch is committed. */
+function timeOfDayMs(timestamp: string | null): number {
+  const time = / (\d\d):(\d\d):([\d.]+)/.exec(timestamp ?? '');
+  return time === null
+    ? 0
+    : (Number(time[1]) * 3600 + Number(time[2]) * 60 + Number(time[3])) * 1000;
 }
 
 /** The same for whoever does not ask how long it took. */

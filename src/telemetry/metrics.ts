@@ -1,13 +1,13 @@
 /**
  * The metrics of the process, rendered as Prometheus's text by the OpenTelemetry SDK. What happens is
- * counted as it happens, with each request by bound series and else by instruments of the SDK; what
- * is the case is asked at a scrape (scrape.ts), and nothing runs between two of them.
+ * counted as it happens, with each request and batch by bound series and else by the SDK's counter;
+ * what is the case is asked at a scrape (scrape.ts), and nothing runs between two of them.
  *
  * Labels are bounded: routes by the app, codes by the registry, shards by config, products by
  * PRODUCTS_MAX. Past the SDK's own 2,000 series of an instrument it counts under one that says
  * `otel_metric_overflow`.
  */
-import type { Counter, Histogram, Meter } from '@opentelemetry/api';
+import type { Counter } from '@opentelemetry/api';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { BatchRecord } from '../domain/inspection.ts';
@@ -15,7 +15,6 @@ import { BoundCounters, BoundHistograms } from './bound-series.ts';
 import type { BoundCounter, BoundHistogram } from './bound-series.ts';
 import { METRICS } from './metric-catalogue.ts';
 import type { Labels } from './metric-catalogue.ts';
-import type { CounterName, HistogramName } from './metric-data.ts';
 import { Scrape } from './scrape.ts';
 import type { ScrapeSources } from './scrape.ts';
 
@@ -69,33 +68,49 @@ class SdkMetrics implements Metrics {
   readonly #serializer = new PrometheusSerializer('', false, undefined, true, true);
   readonly #requests = new BoundHistograms('http_server_request_duration_seconds', REQUEST_SECONDS);
   readonly #orders = new BoundCounters('hedonify_orders_total');
-  readonly #batchRows: Histogram;
-  readonly #batchSeconds: Histogram;
-  readonly #batches: Counter;
+  readonly #batchRows = new BoundHistograms('hedonify_batch_size', BATCH_ROWS);
+  readonly #batchSeconds = new BoundHistograms('hedonify_batch_duration_seconds', BATCH_SECONDS);
+  readonly #batches = new BoundCounters('hedonify_batches_total');
+  readonly #shards: readonly ShardSeries[];
   readonly #lookUps: Counter;
   #rendering: Promise<string> | null = null;
 
   constructor(sources: MetricSources) {
     this.#reader = new PrometheusExporter({
       preventServerStart: true,
-      metricProducers: [this.#requests, this.#orders, new Scrape(sources)],
+      metricProducers: [
+        this.#requests,
+        this.#orders,
+        this.#batchRows,
+        this.#batchSeconds,
+        this.#batches,
+        new Scrape(sources),
+      ],
     });
     const meter = new MeterProvider({ readers: [this.#reader] }).getMeter('hedonify');
-    this.#batchRows = histogram(meter, 'hedonify_batch_size', BATCH_ROWS);
-    this.#batchSeconds = histogram(meter, 'hedonify_batch_duration_seconds', BATCH_SECONDS);
-    this.#batches = counter(meter, 'hedonify_batches_total');
-    this.#lookUps = counter(meter, 'hedonify_cache_lookups_total');
-    this.#beginAtZero(sources.shards);
-  }
-
-  /** A series that first appears at 1 has never risen, and no alert would see the first event. */
-  #beginAtZero(shards: number): void {
-    for (let shard = 0; shard < shards; shard += 1) {
-      for (const end of BATCH_ENDS) this.#batches.add(0, { shard, ...end });
-    }
+    const { unit, help: description } = METRICS.hedonify_cache_lookups_total;
+    this.#lookUps = meter.createCounter('hedonify_cache_lookups_total', { unit, description });
+    // A series that first appears at 1 has never risen, and no alert would see the first event.
+    this.#shards = Array.from({ length: sources.shards }, (_, shard) => this.#seriesOf(shard));
     for (const cache of CACHE_NAMES) {
       for (const result of ['hit', 'miss']) this.#lookUps.add(0, { cache, result });
     }
+  }
+
+  #seriesOf(shard: number): ShardSeries {
+    const phase = (name: string) => this.#batchSeconds.bind({ shard, phase: name });
+    const ends = BATCH_ENDS.map(
+      (end) => [endName(end), this.#batches.bind({ shard, ...end })] as const,
+    );
+    return {
+      ends: new Map(ends),
+      rows: this.#batchRows.bind({ shard }),
+      wait: phase('wait'),
+      copy: phase('copy'),
+      merge: phase('merge'),
+      commit: phase('commit'),
+      total: phase('total'),
+    };
   }
 
   requests(labels: Labels<'http_server_request_duration_seconds'>): BoundHistogram {
@@ -107,20 +122,15 @@ class SdkMetrics implements Metrics {
   }
 
   batch(record: BatchRecord): void {
-    const { shard, outcome } = record;
-    this.#batches.add(1, { shard, outcome, cause: record.cause ?? '' });
-    this.#batchRows.record(record.orders + record.changes, { shard });
-    const { waitMs, copyMs, mergeMs, commitMs, totalMs } = record;
-    this.#phase(shard, 'wait', waitMs);
-    this.#phase(shard, 'copy', copyMs);
-    this.#phase(shard, 'merge', mergeMs);
-    this.#phase(shard, 'commit', commitMs);
-    this.#phase(shard, 'total', totalMs);
-  }
-
-  #phase(shard: number, phase: string, ms: number | null): void {
-    // Clocks of two threads, or of PostgreSQL and us, may disagree by a little.
-    if (ms !== null) this.#batchSeconds.record(Math.max(0, ms / 1000), { shard, phase });
+    const series = this.#shards[record.shard];
+    if (series === undefined) return;
+    series.ends.get(endName(record))?.increment();
+    series.rows.record(record.orders + record.changes);
+    recordMs(series.wait, record.waitMs);
+    recordMs(series.copy, record.copyMs);
+    recordMs(series.merge, record.mergeMs);
+    recordMs(series.commit, record.commitMs);
+    recordMs(series.total, record.totalMs);
   }
 
   lookedUp(cache: CacheName, hit: boolean): void {
@@ -141,13 +151,23 @@ class SdkMetrics implements Metrics {
   }
 }
 
-function counter(meter: Meter, name: CounterName): Counter {
-  const { unit, help: description } = METRICS[name];
-  return meter.createCounter(name, { unit, description });
+/** Of one shard. */
+interface ShardSeries {
+  /** By `endName`. */
+  readonly ends: ReadonlyMap<string, BoundCounter>;
+  readonly rows: BoundHistogram;
+  readonly wait: BoundHistogram;
+  readonly copy: BoundHistogram;
+  readonly merge: BoundHistogram;
+  readonly commit: BoundHistogram;
+  readonly total: BoundHistogram;
 }
 
-function histogram(meter: Meter, name: HistogramName, bounds: number[]): Histogram {
-  const { unit, help: description } = METRICS[name];
-  const advice = { explicitBucketBoundaries: bounds };
-  return meter.createHistogram(name, { unit, description, advice });
+function endName(end: { readonly outcome: string; readonly cause: string | null }): string {
+  return `${end.outcome} ${end.cause ?? ''}`;
+}
+
+function recordMs(series: BoundHistogram, ms: number | null): void {
+  // Clocks of two threads, or of PostgreSQL and us, may disagree by a little.
+  if (ms !== null) series.record(Math.max(0, ms / 1000));
 }

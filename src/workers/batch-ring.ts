@@ -14,28 +14,32 @@ export interface KeptBatch {
 }
 
 export class BatchRing {
-  #kept: readonly KeptBatch[] = [];
+  /** At most BATCHES_KEPT; once full, the oldest stands at #next. */
+  readonly #kept: KeptBatch[] = [];
+  #next = 0;
 
   /** Without the traced orders: the ring is for looking at batches, and is kept (I9). */
   add(record: BatchRecord, toldAt: number): void {
-    const kept = { toldAt, record: { ...record, traced: UNTRACED } };
-    this.#kept = [...this.#kept.slice(1 - BATCHES_KEPT), kept];
+    this.#kept[this.#next] = { toldAt, record: { ...record, traced: UNTRACED } };
+    this.#next = (this.#next + 1) % BATCHES_KEPT;
   }
 
   /** Oldest first. */
   get kept(): readonly KeptBatch[] {
-    return this.#kept;
+    if (this.#kept.length < BATCHES_KEPT) return this.#kept;
+    return [...this.#kept.slice(this.#next), ...this.#kept.slice(0, this.#next)];
   }
 
   /** `commitMs`: from sending to the COMMIT's tag, of those that committed. */
   summary(now: number): ShardView['batches'] {
-    const [oldest] = this.#kept;
+    const { kept } = this;
+    const [oldest] = kept;
     if (oldest === undefined) return null;
-    const recent = this.#kept.filter(({ toldAt }) => now - toldAt < RATE_MS);
+    const recent = kept.filter(({ toldAt }) => now - toldAt < RATE_MS);
     // A full ring may reach back less far than that.
     const full = recent.length === BATCHES_KEPT;
     const seconds = (full ? Math.max(1, now - oldest.toldAt) : RATE_MS) / 1000;
-    const records = this.#kept.map(({ record }) => record);
+    const records = kept.map(({ record }) => record);
     const committed = records.filter(({ outcome }) => outcome === 'committed');
     return {
       perSecond: recent.length / seconds,
