@@ -1,4 +1,4 @@
-/** Databases of one benchmark run: schema, a merchant, and products that cannot sell out. */
+/** Databases of one benchmark run: schema, a merchant, and products that sell out only when asked to. */
 import { randomUUID } from 'node:crypto';
 import { STOCK_MAX } from '../src/domain/bounds.ts';
 import type { ProductId } from '../src/domain/ids.ts';
@@ -24,20 +24,33 @@ const OPENING_SQL = /* sql */ `
   INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind, created_at)
   SELECT id, 1, stock, stock, 'opening', now() FROM products`;
 
-/** Creates the database beside the one that `clusterUrl` names; returns its URL. */
-export async function createBenchDatabase(clusterUrl: string, name: string): Promise<string> {
-  const applicationName = 'hedonify-bench';
+const APPLICATION_NAME = 'hedonify-bench';
+
+/** A database with the schema alone, beside the one that `clusterUrl` names; returns its URL. */
+export async function createEmptyDatabase(clusterUrl: string, name: string): Promise<string> {
+  const applicationName = APPLICATION_NAME;
   await withClient({ databaseUrl: clusterUrl, applicationName }, (client) =>
     client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`),
   );
   const url = new URL(clusterUrl);
   url.pathname = `/${name}`;
   const databaseUrl = url.href;
-  await withClient({ databaseUrl, applicationName }, async (client) => {
-    await applySchema(client);
+  await withClient({ databaseUrl, applicationName }, applySchema);
+  return databaseUrl;
+}
+
+/** The same with the merchant and the products. */
+export async function createBenchDatabase(
+  clusterUrl: string,
+  name: string,
+  /** Units of each product. */
+  { stock = STOCK_MAX }: { readonly stock?: number } = {},
+): Promise<string> {
+  const databaseUrl = await createEmptyDatabase(clusterUrl, name);
+  await withClient({ databaseUrl, applicationName: APPLICATION_NAME }, async (client) => {
     const merchant = randomUUID();
     await client.query(MERCHANT_SQL, [merchant]);
-    await client.query(PRODUCTS_SQL, [PRODUCTS, merchant, STOCK_MAX]);
+    await client.query(PRODUCTS_SQL, [PRODUCTS, merchant, stock]);
     await client.query(OPENING_SQL);
   });
   return databaseUrl;

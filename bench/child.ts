@@ -3,49 +3,78 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
-/** Starts `file` and resolves with what the first line that matches says. */
-export async function startServer(
-  file: string,
-  options: { readonly env?: Readonly<Record<string, string>>; readonly ready: RegExp },
-): Promise<{ readonly child: ChildProcess; readonly url: string; readonly pid: number }> {
-  const child = spawn(process.execPath, [pathOf(file)], {
-    env: { ...process.env, ...options.env },
+/** The server's log line, or a target's only line. */
+const READY = [/"url":"(http:[^"]+)".*"msg":"ready"/, /^(http:\/\/\S+)$/];
+/** Longer than a takeover of millions of orders takes. */
+const READY_MS_MAX = 120_000;
+/** A server drains for as long as its requests may take; past it, it is killed. */
+const STOP_MS_MAX = 30_000;
+
+export interface TargetOptions {
+  /** Relative to bench/: '../src/main.ts', './targets/roof.ts'. */
+  readonly file: string;
+  readonly args?: readonly string[];
+  /** Added to the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Modules loaded before `file`, in its threads too; relative to bench/. */
+  readonly preload?: readonly string[];
+}
+
+export interface BenchServer {
+  /** Of its file, for messages. */
+  readonly name?: string;
+  /** As it said it; without a slash at its end. */
+  readonly url: string;
+  readonly pid: number;
+  /** In order: SIGTERM, then SIGKILL for one that does not end. Resolves at once when it has ended. */
+  stop(): Promise<void>;
+  /** SIGKILL, as a crash. */
+  kill(): Promise<void>;
+}
+
+/**
+ * Starts a target and resolves when it has said its URL on standard output. Standard error is ours.
+ *
+ * @throws Error when it ended, or stayed silent for `READY_MS_MAX`
+ */
+export async function startTarget(options: TargetOptions): Promise<BenchServer> {
+  const { file, args = [], env = {}, preload = [] } = options;
+  const imports = preload.map((module) => `--import=${pathToFileURL(pathOf(module)).href}`);
+  const child = spawn(process.execPath, [...imports, pathOf(file), ...args], {
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
+    // A session of its own: Ctrl+C reaches the benchmark alone, which stops its targets in order.
+    detached: true,
   });
-  for await (const line of createInterface({ input: child.stdout })) {
-    const url = options.ready.exec(line)?.[1];
-    if (url === undefined) continue;
-    child.stdout.resume();
-    return { child, url, pid: child.pid ?? 0 };
+  const late = setTimeout(() => child.kill('SIGKILL'), READY_MS_MAX);
+  try {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const url = READY.map((form) => form.exec(line)?.[1]).find((it) => it !== undefined);
+      if (url === undefined) continue;
+      child.stdout.resume();
+      return {
+        name: file,
+        url,
+        pid: child.pid ?? 0,
+        stop: () => end(child, 'SIGTERM'),
+        kill: () => end(child, 'SIGKILL'),
+      };
+    }
+  } finally {
+    clearTimeout(late);
   }
   throw new Error(`${file} ended before it was ready`);
 }
 
-/** Starts `file` with an IPC channel and resolves when it says that it is ready. */
-export async function startWorker(file: string, args: readonly string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [pathOf(file), ...args], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-  await once(child, 'message');
-  return child;
-}
-
-/** Sends a message over IPC and resolves with the answer. */
-export async function ask(child: ChildProcess, message: number): Promise<number> {
-  const answer = once(child, 'message');
-  child.send(message);
-  const [value]: unknown[] = await answer;
-  return Number(value);
-}
-
-export async function stop(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
-  if (child.connected) child.disconnect();
-  else child.kill('SIGTERM');
+  child.kill(signal);
+  const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
   await exited;
+  clearTimeout(late);
 }
 
 function pathOf(file: string): string {

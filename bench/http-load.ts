@@ -1,6 +1,6 @@
 /** Closed-loop HTTP load: wrk where it is installed, autocannon otherwise. */
 import { execFile, spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomUUID, randomUUIDv7 } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -19,13 +19,20 @@ export interface LoadOptions {
   readonly tokensFile: string;
   /** One JSON text a line, of one length. */
   readonly bodiesFile: string;
+  /** Idempotency keys: UUIDv4, which is the default, or UUIDv7. Each is used once. */
+  readonly keys?: 'random' | 'time-prefixed';
+  /** What is counted and not a failure; 2xx unless it is said that 4xx and 5xx are. */
+  readonly expected?: 'accepted' | 'refused' | 'either';
 }
 
 export interface LoadResult {
-  /** Answers per second with a 2xx status. */
+  /** Expected answers per second. */
   readonly perSecond: number;
+  /** Answers with a 2xx status. */
   readonly accepted: number;
-  /** Answers with any other status, and requests without an answer. */
+  /** Answers with another status; wrk cannot tell 409 from 503, the server's own counts can. */
+  readonly refused: number;
+  /** Answers that were not expected, and requests without an answer. */
   readonly failed: number;
   /** Milliseconds. */
   readonly p50: number;
@@ -46,23 +53,35 @@ interface WrkSummary {
 }
 
 async function runWrk(options: LoadOptions): Promise<LoadResult> {
-  const { connections, seconds, url, tokensFile, bodiesFile } = options;
+  const { connections, seconds, url, tokensFile, bodiesFile, keys = 'random' } = options;
   const shape = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s'];
-  const script = ['-s', SCRIPT, url, '--', tokensFile, bodiesFile];
+  const script = ['-s', SCRIPT, url, '--', tokensFile, bodiesFile, keys];
   const { stdout } = await promisify(execFile)('wrk', [...shape, ...script]);
   const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as WrkSummary;
-  const accepted = summary.requests - summary.statusErrors;
   return {
-    perSecond: accepted / (summary.durationUs / 1e6),
-    accepted,
-    failed: summary.statusErrors + summary.socketErrors,
+    ...counted(options, {
+      accepted: summary.requests - summary.statusErrors,
+      refused: summary.statusErrors,
+      unanswered: summary.socketErrors,
+      seconds: summary.durationUs / 1e6,
+    }),
     p50: summary.p50Us / 1000,
     p99: summary.p99Us / 1000,
   };
 }
 
+function counted(
+  { expected = 'accepted' }: LoadOptions,
+  counts: Readonly<Record<'accepted' | 'refused' | 'unanswered' | 'seconds', number>>,
+): Pick<LoadResult, 'perSecond' | 'accepted' | 'refused' | 'failed'> {
+  const { accepted, refused, unanswered, seconds } = counts;
+  const right = { accepted, refused, either: accepted + refused }[expected];
+  const failed = accepted + refused - right + unanswered;
+  return { perSecond: right / seconds, accepted, refused, failed };
+}
+
 async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
-  const { connections, seconds, url, tokensFile, bodiesFile } = options;
+  const { connections, seconds, url, tokensFile, bodiesFile, keys } = options;
   const [tokens, bodies] = [tokensFile, bodiesFile].map((file) =>
     readFileSync(file, 'utf8').trim().split('\n'),
   );
@@ -80,16 +99,19 @@ async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
           headers: {
             'content-type': 'application/json',
             authorization: `Bearer ${oneOf(tokens)}`,
-            'idempotency-key': randomUUID(),
+            'idempotency-key': keys === 'time-prefixed' ? randomUUIDv7() : randomUUID(),
           },
         }),
       },
     ],
   });
   return {
-    perSecond: result['2xx'] / result.duration,
-    accepted: result['2xx'],
-    failed: result.non2xx + result.errors,
+    ...counted(options, {
+      accepted: result['2xx'],
+      refused: result.non2xx,
+      unanswered: result.errors,
+      seconds: result.duration,
+    }),
     p50: result.latency.p50,
     p99: result.latency.p99,
   };

@@ -1,220 +1,94 @@
 /**
- * `npm run bench [-- --rounds N --seconds S]`: one run that interleaves echo, roof, the raw
- * COPY + merge pipeline, the engine without HTTP, POST /orders over HTTP, the same with one batch in
- * flight instead of two, and carts of three lines across four shards, then audits what was sold. Absolute figures belong to the machine; the ratios are what is judged.
+ * `npm run bench -- [SUITE] [--rounds N] [--seconds S]`: runs one suite and writes what it measured
+ * to bench/results/TIME-SUITE/ as a report, its plots, and all rounds in JSON.
  *
- * Prints a table and writes it with all rounds to bench/results/. Exit code 1 when the audit found
- * a violation, or a load was answered with anything but 201: such a run is not reported.
+ * Exit codes: 0 = reported; 1 = the suite says in its report that it failed, or an audit failed or a
+ * load was answered with what it must not, and nothing is reported; 2 = wrong usage; 130, 143 =
+ * interrupted by SIGINT, SIGTERM.
  */
-import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { runAudit } from '../src/db/audit.ts';
-import { withClient } from '../src/db/client.ts';
-import { acquireEmbeddedPostgres } from '../src/db/embedded-postgres.ts';
-import { createBenchDatabase, oneUnit, threeLineCarts } from './bench-database.ts';
-import { ask, startServer, startWorker, stop } from './child.ts';
-import { cpuOf, postgresCpu } from './cpu.ts';
-import { GENERATOR, runLoad } from './http-load.ts';
-import type { LoadOptions, LoadResult } from './http-load.ts';
-import { RawPipeline } from './raw-pipeline.ts';
-import type { RawShape } from './raw-pipeline.ts';
-import { CONNECTIONS, report } from './report.ts';
-import type { HttpLoads, Round } from './report.ts';
-import { BENCH_JWT_SECRET, writeTokens } from './tokens.ts';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { join, relative } from 'node:path';
+import { openRun } from './bench-run.ts';
+import { chartSvg } from './charts.ts';
+import { machineFacts } from './machine.ts';
+import { markdownOf } from './report.ts';
+import type { SuiteReport } from './suite.ts';
+import { SUITES } from './suites.ts';
+import { parseUsage, UsageError, usageText } from './usage.ts';
+import type { Usage } from './usage.ts';
 
-const CUSTOMERS = 1000;
-const WARM_UP_SECONDS = 2;
-const RAW_SHAPES: readonly RawShape[] = [
-  { connections: 1, batchOrders: 300 },
-  { connections: 1, batchOrders: 1000 },
-  { connections: 2, batchOrders: 300 },
-  { connections: 2, batchOrders: 1000 },
-];
-const READY_LINE = /"url":"([^"]+)".*"msg":"ready"/;
-const URL_LINE = /^(http:\/\/\S+)$/;
+const RESULTS = join(import.meta.dirname, 'results');
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '4' },
-  },
-});
-const rounds = positive('rounds', values.rounds);
-const seconds = positive('seconds', values.seconds);
-
-const workDir = mkdtempSync(join(tmpdir(), 'hedonify-bench-'));
-const tokensFile = join(workDir, 'tokens');
-const oneUnitFile = join(workDir, 'one-unit');
-const cartsFile = join(workDir, 'carts');
-const children: ChildProcess[] = [];
-say('starting PostgreSQL');
-const cluster = await acquireEmbeddedPostgres({ dataDir: workDir, onProgress: say });
-try {
-  process.exitCode = await main();
-} finally {
-  await Promise.all(children.map(stop));
-  await cluster.release();
-  rmSync(workDir, { recursive: true, force: true });
-}
-
-interface Server {
-  readonly url: string;
-  readonly pid: number;
-}
-
-interface Targets {
-  readonly echo: Server;
-  readonly roof: Server;
-  readonly orders: Server;
-  /** COMMITS_IN_FLIGHT_MAX=1. */
-  readonly alone: Server;
-  /** SHARDS=4. */
-  readonly carts: Server;
-  readonly raw: RawPipeline;
-  readonly engine: ChildProcess;
-  readonly engineAlone: ChildProcess;
-}
+// An interrupted suite is still at work, and must not keep the process.
+process.exit(await main());
 
 async function main(): Promise<number> {
-  const database = (name: string) => createBenchDatabase(cluster.databaseUrl, name);
-  const sold = {
-    orders: await database('orders'),
-    alone: await database('alone'),
-    carts: await database('carts'),
-    engine: await database('engine'),
-    engineAlone: await database('engine_alone'),
-  };
-  writeTokens(tokensFile, CUSTOMERS);
-  writeFileSync(oneUnitFile, `${oneUnit().join('\n')}\n`);
-  writeFileSync(cartsFile, `${threeLineCarts().join('\n')}\n`);
-  const targets = await startTargets({ ...sold, raw: await database('raw') });
-  say('warming up');
-  await measureRound(targets, WARM_UP_SECONDS);
-  const measured: Round[] = [];
-  for (let n = 1; n <= rounds; n += 1) {
-    say(`round ${n} of ${rounds}`);
-    measured.push(await measureRound(targets, seconds));
+  try {
+    const usage = parseUsage(process.argv.slice(2), SUITES);
+    if (usage !== 'help') return await measure(usage);
+    process.stdout.write(usageText(SUITES));
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) say(`${error.message}; see npm run bench -- --help`);
+    else console.error(error);
+    return error instanceof UsageError ? 2 : 1;
   }
-  await Promise.all(children.splice(0).map(stop));
-  for (const databaseUrl of Object.values(sold)) {
-    say('auditing');
-    const audit = await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, (client) =>
-      runAudit(client, { onProgress: () => undefined }),
-    );
-    say(`${audit.orders} orders, ${audit.violations} violations`);
-    if (audit.violations > 0) return 1;
-  }
-  publish(measured);
-  return 0;
 }
 
-async function startTargets(
-  urls: Readonly<Record<Exclude<keyof Targets, 'echo' | 'roof'>, string>>,
-): Promise<Targets> {
-  say('starting echo, roof, the servers and the engines');
-  const server = async (databaseUrl: string, more: Readonly<Record<string, string>>) => {
-    const common = { DATABASE_URL: databaseUrl, JWT_SECRET: BENCH_JWT_SECRET, PORT: '0' };
-    const env = { ...common, ...more };
-    return started(await startServer('../src/main.ts', { ready: READY_LINE, env }));
-  };
-  const engine = async (databaseUrl: string, inFlight: string) => {
-    const child = await startWorker('./targets/engine.ts', [databaseUrl, inFlight]);
-    children.push(child);
-    return child;
-  };
-  return {
-    echo: started(await startServer('./targets/echo.ts', { ready: URL_LINE })),
-    roof: started(await startServer('./targets/roof.ts', { ready: URL_LINE })),
-    orders: await server(urls.orders, { SHARDS: '1' }),
-    alone: await server(urls.alone, { SHARDS: '1', COMMITS_IN_FLIGHT_MAX: '1' }),
-    carts: await server(urls.carts, { SHARDS: '4' }),
-    raw: await RawPipeline.open(urls.raw),
-    engine: await engine(urls.engine, '2'),
-    engineAlone: await engine(urls.engineAlone, '1'),
-  };
-}
-
-function started(server: Server & { readonly child: ChildProcess }): Server {
-  children.push(server.child);
-  return server;
-}
-
-async function measureRound(targets: Targets, time: number): Promise<Round> {
-  const measured: HttpLoads[] = [];
-  for (const connections of CONNECTIONS) {
-    const load = (name: string, { url }: Server, bodiesFile = oneUnitFile) =>
-      measure(name, { url, bodiesFile, connections, seconds: time });
-    const echo = await load('echo', targets.echo);
-    const roof = await load('roof', targets.roof);
-    const before = { server: cpuOf(targets.orders.pid), postgres: postgresCpu(cluster.pid) };
-    const orders = await load('POST /orders', targets.orders);
-    const after = { server: cpuOf(targets.orders.pid), postgres: postgresCpu(cluster.pid) };
-    const alone = await load('POST /orders, one batch in flight', targets.alone);
-    const carts = await load('carts of three lines, 4 shards', targets.carts, cartsFile);
-    const perOrder = (used: number) => (used * 1e6) / orders.accepted;
-    const http = after.server.main - before.server.main;
-    const cpu = {
-      http: perOrder(http),
-      otherThreads: perOrder(after.server.all - before.server.all - http),
-      postgres: perOrder(after.postgres - before.postgres),
-    };
-    measured.push({ connections, echo, roof, orders: { ...orders, cpu }, alone, carts });
-  }
-  const raw: Record<string, number> = {};
-  for (const shape of RAW_SHAPES) {
-    const name = `${shape.connections} x ${shape.batchOrders}`;
-    raw[name] = await targets.raw.measure(shape, Math.max(1, Math.round(time / 2)));
-    say(`  raw ${name}: ${Math.round(raw[name])}/s`);
-  }
-  const engine = await ask(targets.engine, time);
-  const engineAlone = await ask(targets.engineAlone, time);
-  say(
-    `  engine without HTTP: ${Math.round(engine)}/s, ${Math.round(engineAlone)}/s with one batch`,
+async function measure({ suite, rounds, seconds, parameter }: Usage): Promise<number> {
+  const interrupted = Promise.race(
+    SIGNALS.map(
+      (signal) =>
+        // Once: a second one ends the process at once, whatever it leaves behind.
+        new Promise<typeof signal>((resolve) => process.once(signal, () => resolve(signal))),
+    ),
   );
-  return { http: measured, raw, engine, engineAlone };
+  const startedAt = new Date();
+  const open = await openRun({ rounds, seconds, parameter, say });
+  try {
+    const report = await Promise.race([suite.run(open.run), interrupted]);
+    if (typeof report === 'string') {
+      say(`${report}: stopping what runs; nothing is reported`);
+      return 128 + constants.signals[report];
+    }
+    await publish(report, {
+      suite: suite.name,
+      startedAt,
+      facts: [
+        `${startedAt.toISOString()}, ${rounds} rounds of ${seconds} s a load`,
+        ...machineFacts(),
+        ...open.facts,
+      ],
+    });
+    if (report.failure === undefined) return 0;
+    say(`failed: ${report.failure}`);
+    return 1;
+  } finally {
+    await open.close();
+  }
 }
 
-async function measure(
-  name: string,
-  options: Omit<LoadOptions, 'tokensFile'>,
-): Promise<LoadResult> {
-  const result = await runLoad({ ...options, tokensFile });
-  say(
-    `  ${name}, ${options.connections} connections: ${Math.round(result.perSecond)}/s, ` +
-      `p50 ${result.p50.toFixed(1)} ms, p99 ${result.p99.toFixed(1)} ms`,
-  );
-  if (result.failed > 0) throw new Error(`${result.failed} requests to ${name} failed`);
-  return result;
+async function publish(
+  report: SuiteReport,
+  of: { readonly suite: string; readonly startedAt: Date; readonly facts: readonly string[] },
+): Promise<void> {
+  const markdown = markdownOf(report, of.facts);
+  process.stdout.write(`\n${markdown}\n`);
+  const { facts, suite, startedAt } = of;
+  const json = JSON.stringify({ suite, facts, data: report.data }, null, 1);
+  const time = startedAt.toISOString().slice(0, 19).replaceAll(':', '-');
+  const directory = join(RESULTS, `${time}-${suite}`);
+  await mkdir(directory, { recursive: true });
+  const write = (name: string, text: string) => writeFile(join(directory, name), text);
+  // What was measured is written before a plot can fail.
+  await write('data.json', `${json}\n`);
+  await write('report.md', markdown);
+  for (const { name, spec } of report.charts) await write(`${name}.svg`, await chartSvg(spec));
+  say(`written to ${relative(process.cwd(), directory)}`);
 }
 
-function publish(measured: readonly Round[]): void {
-  const facts = [
-    `${new Date().toISOString()}, Node ${process.version}, PostgreSQL embedded, durable`,
-    `${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}`,
-    `${rounds} rounds of ${seconds} s, interleaved; load by ${GENERATOR}; ${CUSTOMERS} customers, random keys`,
-    'audit clean',
-  ];
-  const text = report(measured, facts);
-  process.stdout.write(`\n${text}`);
-  const directory = fileURLToPath(new URL('./results/', import.meta.url));
-  mkdirSync(directory, { recursive: true });
-  const name = join(directory, new Date().toISOString().replaceAll(':', '-').slice(0, 19));
-  writeFileSync(`${name}.md`, text);
-  writeFileSync(`${name}.json`, `${JSON.stringify({ facts, rounds: measured }, null, 2)}\n`);
-  say(`written to ${name}.md and .json`);
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  process.stderr.write(`bench: --${name} must be a whole number above 0, not ${text}\n`);
-  process.exit(2);
-}
-
-function say(message: string): void {
-  process.stderr.write(`bench: ${message}\n`);
+function say(line: string): void {
+  process.stderr.write(`bench: ${line}\n`);
 }

@@ -1,8 +1,10 @@
 /**
  * The engine without HTTP: commands in, durable answers out, one product, a closed loop of waiting
- * customers. Told what to do over IPC: a number of seconds, answered with orders per second.
+ * customers. Prints the URL at which it is told to measure; nothing else goes over it.
  */
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { UserId } from '../../src/domain/ids.ts';
 import { Engine } from '../../src/workers/engine.ts';
 import { HOT_PRODUCT } from '../bench-database.ts';
@@ -10,6 +12,12 @@ import { HOT_PRODUCT } from '../bench-database.ts';
 const CUSTOMERS = 1000;
 /** Requests waiting for their answer; the batch grows to what this allows. */
 const IN_FLIGHT = 3000;
+
+/** The answer to GET /?seconds=S. */
+export interface EngineFigures {
+  readonly perSecond: number;
+  readonly accepted: number;
+}
 
 const [databaseUrl, commitsInFlightMax] = process.argv.slice(2);
 if (databaseUrl === undefined || commitsInFlightMax === undefined) {
@@ -39,13 +47,21 @@ await engine.start({
 });
 const customers = Array.from({ length: CUSTOMERS }, () => randomUUID() as UserId);
 
-process.on('message', (seconds: number) => {
-  void measure(seconds).then((perSecond) => process.send?.(perSecond));
+const server = createServer((request, response) => {
+  const seconds = Number(new URL(request.url ?? '/', 'http://engine').searchParams.get('seconds'));
+  void measure(seconds).then((figures) => response.end(JSON.stringify(figures)));
+}).listen(0, '127.0.0.1');
+await once(server, 'listening');
+process.once('SIGTERM', () => {
+  server.close();
+  server.closeAllConnections();
+  void engine.stop();
 });
-process.on('disconnect', () => void engine.stop());
-process.send?.('ready');
+const address = server.address();
+if (address === null || typeof address === 'string') throw new Error('listens on no port');
+process.stdout.write(`http://127.0.0.1:${address.port}\n`);
 
-async function measure(seconds: number): Promise<number> {
+async function measure(seconds: number): Promise<EngineFigures> {
   const started = performance.now();
   const deadline = started + seconds * 1000;
   let accepted = 0;
@@ -67,5 +83,5 @@ async function measure(seconds: number): Promise<number> {
       }
     }),
   );
-  return accepted / ((performance.now() - started) / 1000);
+  return { perSecond: accepted / ((performance.now() - started) / 1000), accepted };
 }
