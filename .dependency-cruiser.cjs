@@ -16,7 +16,7 @@ const ARROWS = {
 
 /** Entry files of processes, of the browser's page, and of threads. */
 const PROCESS_ROOTS = '^src/(main|page/main|audit|user)\\.ts$';
-const THREAD_ROOTS = '^src/workers/(shard|http)-thread\\.ts$';
+const THREAD_ROOTS = '^src/(workers/(shard|http)|telemetry/export)-thread\\.ts$';
 
 const npm = (names) => `(^|/)node_modules/(@types/)?(${names})/`;
 const core = (names) => `^(node:)?(${names})$`;
@@ -61,9 +61,9 @@ module.exports = {
     },
     {
       name: 'threads-in-workers',
-      comment: 'Only workers/ knows that there are threads.',
+      comment: 'Only workers/ knows that there are threads, and who sends traces from one of its own.',
       severity: 'error',
-      from: { pathNot: '^src/workers/' },
+      from: { pathNot: ['^src/workers/', '^src/telemetry/(thread-exporter|export-thread)\\.ts$'] },
       to: { path: [core('worker_threads|cluster'), npm('piscina')] },
     },
     {

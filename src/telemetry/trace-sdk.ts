@@ -7,7 +7,6 @@
  */
 import { createRequire } from 'node:module';
 import { DiagLogLevel, SamplingDecision, diag } from '@opentelemetry/api';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { IORedisInstrumentation } from '@opentelemetry/instrumentation-ioredis';
 import { PgInstrumentation } from '@opentelemetry/instrumentation-pg';
 import { envDetector, resourceFromAttributes } from '@opentelemetry/resources';
@@ -21,6 +20,7 @@ import {
 import type { Logger } from 'pino';
 import { BATCH_ORDERS_MAX } from './order-spans.ts';
 import { isRecorded } from './sampling.ts';
+import { ThreadExporter } from './thread-exporter.ts';
 import { WatchedExporter } from './watched-exporter.ts';
 
 export interface SdkOptions {
@@ -44,7 +44,7 @@ const sampler: Sampler = {
 
 /** Registers the SDK with the API of OpenTelemetry. One per process. */
 export function startSdk({ endpoint, serviceVersion, logger }: SdkOptions): NodeSDK {
-  const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
+  const exporter = new ThreadExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
   const sdk = new NodeSDK({
     resource: resourceFromAttributes({
       [ATTR_SERVICE_NAME]: 'hedonify',

@@ -37,7 +37,7 @@ export class WatchedExporter implements SpanExporter {
   #note({ error }: Result, spans: number): void {
     if (error !== undefined) {
       if (this.#spansLost === null) {
-        this.#logger.warn({ reason: reasonOf(error) }, 'traces are not delivered');
+        this.#logger.warn({ reason: error.message }, 'traces are not delivered');
       }
       this.#spansLost = (this.#spansLost ?? 0) + spans;
     } else if (this.#spansLost !== null) {
@@ -45,12 +45,4 @@ export class WatchedExporter implements SpanExporter {
       this.#spansLost = null;
     }
   }
-}
-
-const REASON_CHARS_MAX = 200;
-
-/** What is refused at two addresses at once has a code and no message. */
-function reasonOf(error: Error): string {
-  const { code } = error as Error & { code?: unknown };
-  return [error.message, code].filter(Boolean).join(' ').slice(0, REASON_CHARS_MAX);
 }
