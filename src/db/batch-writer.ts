@@ -98,20 +98,19 @@ export async function writeTimedBatch(
 const DAY_MS = 86_400_000;
 
 /**
- * Milliseconds between two timestamps as PostgreSQL writes them in any DateStyle, less than half a
- * day apart; 0 when the clock was set back. Date.parse would lose the microseconds.
+ * Milliseconds between two timestamps in UTC as PostgreSQL writes them in any DateStyle, less than
+ * half a day apart. 0 when the clock was set back or a text is none of them: the batch is committed,
+ * and nothing here may throw. Date.parse would lose the microseconds.
  */
 function msBetween(earlier: string | null = null, later: string | null = null): number {
   const passed = (timeOfDayMs(later) - timeOfDayMs(earlier) + DAY_MS) % DAY_MS;
   return passed < DAY_MS / 2 ? passed : 0;
 }
 
-/** Never throws: the batch is committed. */
+/** NaN when there is none. */
 function timeOfDayMs(timestamp: string | null): number {
   const time = / (\d\d):(\d\d):([\d.]+)/.exec(timestamp ?? '');
-  return time === null
-    ? 0
-    : (Number(time[1]) * 3600 + Number(time[2]) * 60 + Number(time[3])) * 1000;
+  return (Number(time?.[1]) * 3600 + Number(time?.[2]) * 60 + Number(time?.[3])) * 1000;
 }
 
 /** The same for whoever does not ask how long it took. */

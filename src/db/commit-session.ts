@@ -30,6 +30,7 @@ const SETTINGS_SQL = /* sql */ `
   SET synchronous_commit = on;
   SET jit = off;
   SET client_min_messages = error;
+  SET timezone = 'UTC';
   SET tcp_keepalives_idle = 10;
   SET tcp_keepalives_interval = 5;
   SET tcp_keepalives_count = 3`;

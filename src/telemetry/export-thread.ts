@@ -1,7 +1,7 @@
 /**
- * Entry of the thread that sends spans to the collector. The SDK's exporter is an HTTP client, and
- * one in the thread of the HTTP server makes the code of streams and headers, which both run, serve
- * two kinds of objects: that alone cost every order 5 % of its time, however few were traced.
+ * Entry of the thread that sends spans to the collector. The SDK's exporter is an HTTP client, and in
+ * the thread of the HTTP server it made code that both run, of headers and streams, serve two kinds
+ * of objects: V8 gave up and compiled anew 148 functions under load instead of 54.
  */
 import {
   convertLegacyHttpOptions,

@@ -11,10 +11,18 @@ const SUCCESS = 0;
 const FAILED = 1;
 
 const THREAD_URL = new URL('./export-thread.ts', import.meta.url);
+/** Under way at once; what comes on top is lost, and said to be (I9). */
+const EXPORTS_MAX = 4;
+/** Above the SDK's own 10 s of an export and its retries: only a thread that hangs takes longer. */
+const EXPORT_MS_MAX = 60_000;
 
-/** An exporter that sends from a thread of its own; see export-thread.ts for why. */
+/**
+ * An exporter that sends from a thread of its own; see export-thread.ts for why. However the thread
+ * ends, that costs the spans that it had, and the next ones get another thread.
+ */
 export class ThreadExporter implements SpanExporter {
   readonly #thread: Piscina<Uint8Array, void>;
+  readonly #underWay = new Set<Promise<void>>();
 
   constructor(target: ExportTarget) {
     this.#thread = new Piscina({
@@ -23,22 +31,46 @@ export class ThreadExporter implements SpanExporter {
       workerData: target,
       minThreads: 1,
       maxThreads: 1,
+      concurrentTasksPerWorker: EXPORTS_MAX,
       atomics: 'disabled',
     });
+    // The end of a thread that had nothing to do would else be the end of the process.
+    this.#thread.on('error', () => undefined);
   }
 
   export(spans: ReadableSpan[], done: Done): void {
-    const request = ProtobufTraceSerializer.serializeRequest(spans) ?? new Uint8Array();
-    this.#thread.run(request).then(
-      () => done({ code: SUCCESS }),
-      (error: unknown) => {
-        done({ code: FAILED, error: error instanceof Error ? error : new Error('unknown') });
-      },
-    );
+    if (this.#underWay.size >= EXPORTS_MAX) {
+      done({ code: FAILED, error: new Error(`${EXPORTS_MAX} exports are under way`) });
+      return;
+    }
+    const sent = this.#send(spans, done);
+    this.#underWay.add(sent);
+    void sent.finally(() => this.#underWay.delete(sent));
   }
 
-  /** What is on its way is not waited for: the SDK has waited already, or gave up. */
+  async forceFlush(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
   async shutdown(): Promise<void> {
+    await this.forceFlush();
+    await this.destroy();
+  }
+
+  /** Ends the thread, whatever it is at. */
+  async destroy(): Promise<void> {
     await this.#thread.destroy();
+  }
+
+  /** Never rejects. */
+  async #send(spans: ReadableSpan[], done: Done): Promise<void> {
+    try {
+      const request = ProtobufTraceSerializer.serializeRequest(spans) ?? new Uint8Array();
+      await this.#thread.run(request, { signal: AbortSignal.timeout(EXPORT_MS_MAX) });
+    } catch (error) {
+      done({ code: FAILED, error: error instanceof Error ? error : new Error('unknown') });
+      return;
+    }
+    done({ code: SUCCESS });
   }
 }

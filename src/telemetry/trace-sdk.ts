@@ -42,8 +42,15 @@ const sampler: Sampler = {
   toString: () => 'what requests decided',
 };
 
+export interface TraceSdk {
+  /** Sends what is queued; takes as long as the collector lets it. */
+  shutdown(): Promise<void>;
+  /** Ends what is still being sent. */
+  destroy(): Promise<void>;
+}
+
 /** Registers the SDK with the API of OpenTelemetry. One per process. */
-export function startSdk({ endpoint, serviceVersion, logger }: SdkOptions): NodeSDK {
+export function startSdk({ endpoint, serviceVersion, logger }: SdkOptions): TraceSdk {
   const exporter = new ThreadExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
   const sdk = new NodeSDK({
     resource: resourceFromAttributes({
@@ -86,5 +93,5 @@ export function startSdk({ endpoint, serviceVersion, logger }: SdkOptions): Node
   // What `import` loads of a CommonJS package passes by the hook that patches it, and `require` does
   // not. (Of pg, the files inside are patched, and those it requires itself.)
   createRequire(import.meta.url)('ioredis');
-  return sdk;
+  return { shutdown: () => sdk.shutdown(), destroy: () => exporter.destroy() };
 }

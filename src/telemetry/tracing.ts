@@ -68,7 +68,10 @@ export async function startTracing(options: TracingOptions): Promise<Tracing> {
     },
     watch: (gateway) => new TracedGateway(gateway, tracer),
     batch: (record) => traceBatch(tracer, record),
-    stop: () => within(STOP_MS_MAX, sdk.shutdown()),
+    stop: async () => {
+      await within(STOP_MS_MAX, sdk.shutdown());
+      await sdk.destroy();
+    },
   };
 }
 
