@@ -9,14 +9,9 @@ import {
 } from '@opentelemetry/otlp-exporter-base/node-http';
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { workerData } from 'piscina';
+import type { ExportTarget } from './thread-exporter.ts';
 
 const REASON_CHARS_MAX = 200;
-
-/** What the thread is started with. */
-export interface ExportTarget {
-  /** With its path. May hold a password. */
-  readonly url: string;
-}
 
 const { url } = workerData as ExportTarget;
 const headers = { 'Content-Type': 'application/x-protobuf' };

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base';
 import { Piscina } from 'piscina';
-import type { ExportTarget } from './export-thread.ts';
+import { EXPORT_THREAD_URL } from './worker-urls.ts';
 
 type Done = Parameters<SpanExporter['export']>[1];
 
@@ -10,7 +10,12 @@ type Done = Parameters<SpanExporter['export']>[1];
 const SUCCESS = 0;
 const FAILED = 1;
 
-const THREAD_URL = new URL('./export-thread.ts', import.meta.url);
+/** What the thread is started with. */
+export interface ExportTarget {
+  /** With its path. May hold a password. */
+  readonly url: string;
+}
+
 /** Under way at once; what comes on top is lost, and said to be (I9). */
 const EXPORTS_MAX = 4;
 /** Above the SDK's own 10 s of an export and its retries: only a thread that hangs takes longer. */
@@ -26,7 +31,7 @@ export class ThreadExporter implements SpanExporter {
 
   constructor(target: ExportTarget) {
     this.#thread = new Piscina({
-      filename: fileURLToPath(THREAD_URL),
+      filename: fileURLToPath(EXPORT_THREAD_URL),
       name: 'sendSpans',
       workerData: target,
       minThreads: 1,
