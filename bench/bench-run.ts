@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { startTarget } from './child.ts';
 import { startCluster } from './cluster.ts';
 import { startTraceSink } from './collector.ts';
+import { killGenerators } from './generator.ts';
 import { clusterFact } from './machine.ts';
 import type { BenchRun } from './suite.ts';
 
@@ -68,6 +69,7 @@ export async function openRun(options: {
     },
     close: async () => {
       closed = true;
+      killGenerators();
       for (const clean of [...cleans.first.toReversed(), ...cleans.clusters.toReversed()]) {
         // One that fails must not keep the others; what it leaves is in the work directory.
         await clean().catch((error: unknown) => {

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import autocannon from 'autocannon';
+import { bounded } from './generator.ts';
 
 const SCRIPT = fileURLToPath(new URL('./lua/orders.lua', import.meta.url));
 const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
@@ -56,7 +57,9 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
   const { connections, seconds, url, tokensFile, bodiesFile, keys = 'random' } = options;
   const shape = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s'];
   const script = ['-s', SCRIPT, url, '--', tokensFile, bodiesFile, keys];
-  const { stdout } = await promisify(execFile)('wrk', [...shape, ...script]);
+  const wrk = promisify(execFile)('wrk', [...shape, ...script]);
+  bounded(wrk.child, seconds);
+  const { stdout } = await wrk;
   const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as WrkSummary;
   return {
     ...counted(options, {

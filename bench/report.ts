@@ -4,7 +4,9 @@ import { summarise } from './statistics.ts';
 import type { Interval } from './statistics.ts';
 
 /** Said above all tables; every suite writes its figures with `figure` or `withInterval`. */
-const HOW_TO_READ = 'Medians over rounds, with their 95 % bootstrap intervals in parentheses.';
+const HOW_TO_READ =
+  'In parentheses: of medians over rounds their 95 % percentile bootstrap intervals, which of 7 ' +
+  'rounds cover 88 %; of geometric means of ratios their 95 % t-intervals.';
 
 /** @param facts of machine, settings and load; one line each */
 export function markdownOf(report: SuiteReport, facts: readonly string[]): string {
@@ -40,6 +42,11 @@ export function withInterval(value: number, { low, high }: Interval, digits = 0)
   const text = (number: number) => numberText(number, digits);
   if (low === high) return text(value);
   return `${text(value)} (${text(low)}–${text(high)})`;
+}
+
+/** Of a figure against its bar; a bar that is missed is said, and fails no run. */
+export function verdict(isMet: boolean): string {
+  return isMet ? 'met' : '**missed**';
 }
 
 export function numberText(value: number, digits = 0): string {

@@ -13,6 +13,7 @@ import { rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { bounded } from './generator.ts';
 import { parseRequest, summariseOpen } from './open-result.ts';
 import type { OpenRequest, OpenResult } from './open-result.ts';
 
@@ -23,6 +24,10 @@ const REQUESTS_MAX = 1_000_000;
 const WORKERS_MAX = 15_000;
 /** Past it a request counts as unanswered. */
 const TIMEOUT_SECONDS = 15;
+/** Of a rush, which is over when all are answered. */
+const RUSH_SECONDS_MAX = 120;
+/** To read the results of REQUESTS_MAX. */
+const READ_SECONDS_MAX = 60;
 
 interface Orders {
   /** Of the server. */
@@ -51,7 +56,11 @@ export interface RushOptions extends Orders {
 export async function runOpenLoad(options: OpenLoadOptions): Promise<OpenResult> {
   const { rate, seconds } = options;
   const flags = ['-rate', `${rate}/1s`, '-max-workers', `${WORKERS_MAX}`];
-  const requests = await attack(options, { requests: Math.floor(rate * seconds), flags });
+  const requests = await attack(options, {
+    requests: Math.floor(rate * seconds),
+    seconds,
+    flags,
+  });
   return summariseOpen(requests, rate);
 }
 
@@ -59,12 +68,16 @@ export async function runOpenLoad(options: OpenLoadOptions): Promise<OpenResult>
 export async function runRush(options: RushOptions): Promise<OpenRequest[]> {
   const { requests, workers } = options;
   const flags = ['-rate', '0', '-workers', `${workers}`, '-max-workers', `${workers}`];
-  return await attack(options, { requests, flags });
+  return await attack(options, { requests, seconds: RUSH_SECONDS_MAX, flags });
 }
 
 async function attack(
   orders: Orders,
-  load: { readonly requests: number; readonly flags: readonly string[] },
+  load: {
+    readonly requests: number;
+    readonly seconds: number;
+    readonly flags: readonly string[];
+  },
 ): Promise<OpenRequest[]> {
   if (load.requests > REQUESTS_MAX) throw new Error(`more than ${REQUESTS_MAX} requests at once`);
   const targets = join(orders.workDir, 'vegeta-targets');
@@ -75,7 +88,7 @@ async function attack(
     // Read as they are sent, they end the load when they run out: one that falls behind its rate
     // sends all of them nevertheless, and its lateness is counted. A duration would cut it short.
     const end = ['-lazy', '-timeout', `${TIMEOUT_SECONDS}s`];
-    await ended(vegeta(['attack', ...files, ...end, ...load.flags]));
+    await ended(bounded(vegeta(['attack', ...files, ...end, ...load.flags]), load.seconds));
     const requests = await readResults(results);
     if (requests.length === load.requests) return requests;
     throw new Error(`vegeta sent ${requests.length} requests instead of ${load.requests}`);
@@ -108,7 +121,7 @@ function linesOf(path: string): string[] {
 }
 
 async function readResults(path: string): Promise<OpenRequest[]> {
-  const child = vegeta(['encode', '--to', 'csv', path]);
+  const child = bounded(vegeta(['encode', '--to', 'csv', path]), READ_SECONDS_MAX);
   const end = ended(child);
   const requests: OpenRequest[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
@@ -136,5 +149,5 @@ async function ended(child: ReturnType<typeof vegeta>): Promise<void> {
     });
     child.once('close', resolve);
   });
-  if (code !== 0) throw new Error(`vegeta ended with ${code}`);
+  if (code !== 0) throw new Error(`vegeta ended with ${code ?? child.signalCode}`);
 }

@@ -1,6 +1,6 @@
 /** Tables and charts of contests. Pure. */
 import type { TopLevelSpec } from 'vega-lite';
-import { figure, numberText, withInterval } from '../report.ts';
+import { figure, numberText, verdict, withInterval } from '../report.ts';
 import { median, ratioSummary } from '../statistics.ts';
 import type { Chart, Table } from '../suite.ts';
 import { CONTENDERS } from './catalogue.ts';
@@ -9,8 +9,8 @@ import type { Contest } from './contest.ts';
 import type { Load } from './seat.ts';
 import { ENGINE } from './venue.ts';
 
-/** DESIGN, "Performance, how it is judged". */
-const BAR_BEST_LOCKS = 6;
+/** DESIGN, "Performance, how it is judged"; of no other way to sell does it say what is enough. */
+const BAR_ONE_STATEMENT = 6;
 const BAR_OWN_CONNECTIONS = 20;
 const OWN_CONNECTIONS_CLIENTS_MIN = 128;
 /** With fewer, a batch has too few orders to be worth judging. */
@@ -102,7 +102,7 @@ export function ratioTable({ rounds }: Contest): Table {
       const { ratio, ...interval } = ratioSummary(ratios);
       const cells = [
         withInterval(ratio, interval, 2),
-        bar === null || clients < JUDGED_CLIENTS_MIN ? '' : `>= ${bar}`,
+        bar === null || clients < JUDGED_CLIENTS_MIN ? '' : `>= ${bar}, ${verdict(ratio >= bar)}`,
       ];
       return [[`${name}, ${clientsText(clients)}`, ...cells]];
     });
@@ -110,8 +110,9 @@ export function ratioTable({ rounds }: Contest): Table {
     title: 'The engine against locks, taken inside each round',
     columns: ['ratio', 'geometric mean', 'bar'],
     rows: [
-      ...row('engine / best of all with locks', LOCKS, BAR_BEST_LOCKS),
-      ...row('engine / conditional-update', ['conditional-update'], BAR_BEST_LOCKS),
+      ...row('engine / conditional-update', ['conditional-update'], BAR_ONE_STATEMENT),
+      ...row('engine / skip-locked', ['skip-locked'], null),
+      ...row('engine / best of all with locks', LOCKS, null),
       ...OWN.flatMap((seat) => row(`engine / ${seat}`, [seat], BAR_OWN_CONNECTIONS)),
       ...row('engine / roof', ['roof'], null),
     ],

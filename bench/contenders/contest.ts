@@ -12,12 +12,16 @@ import { redisLua } from './redis-lua.ts';
 import { rowLock } from './row-lock.ts';
 import { stopSeat } from './seat.ts';
 import type { Load, Seat } from './seat.ts';
+import { goesBackwards, turnsOf } from './turns.ts';
+import { tickBatches } from './tick-batches.ts';
 import { Venue } from './venue.ts';
 
 export interface ContestPlan {
   readonly fsyncDelayMs: number;
   /** Concurrent customers of the loads. */
   readonly clients: readonly number[];
+  /** Those of seats whose line says enough with fewer points: `SPARSE`. */
+  readonly sparseClients: readonly number[];
   /** Those with a connection for each. */
   readonly ownConnections: readonly number[];
   /** Pool sizes that are tried. */
@@ -58,7 +62,8 @@ export interface Contest {
 export const SOLD_OUT_CLIENTS = 64;
 export const SWEEP_CLIENTS = 256;
 const SWEEP_LOADS = 2;
-const WARM_UP_CLIENTS = 64;
+/** Far from both ends of every table; echo is no contender. */
+const SPARSE: readonly string[] = ['echo', rowLock.name, tickBatches.name];
 /** Of warm-up, sweep and selling out. */
 const SHORT_SECONDS = 1;
 /** Few, since the slowest sell some 200 a second. */
@@ -107,6 +112,7 @@ class ContestRun {
       let best = 0;
       for (const pool of this.#plan.pools) {
         const seat = await this.#venue.startContender(contender, { pool });
+        await this.#warmUp(seat, SWEEP_CLIENTS);
         const loads: number[] = [];
         for (let n = 0; n < SWEEP_LOADS; n += 1) {
           const shape = { connections: SWEEP_CLIENTS, seconds: SHORT_SECONDS };
@@ -127,20 +133,29 @@ class ContestRun {
     const { rounds, seconds } = this.#run;
     const seats = await this.#startAll();
     this.#run.say('warming up');
-    for (const seat of seats) {
-      await this.#venue.load(seat, { connections: WARM_UP_CLIENTS, seconds: SHORT_SECONDS });
-    }
+    for (const seat of seats) await this.#warmUp(seat, Math.max(...this.#plan.clients));
     const measured: (readonly Load[])[] = [];
     for (let n = 1; n <= rounds; n += 1) {
       this.#run.say(`round ${n} of ${rounds}`);
       const loads: Load[] = [];
+      if (goesBackwards(n)) loads.push(...(await this.#loadOwnConnections(n)));
       for (const connections of this.#plan.clients) {
-        for (const seat of seats) loads.push(await this.#load(seat, connections, seconds));
+        for (const seat of turnsOf(seats, n)) {
+          const isLeftOut =
+            SPARSE.includes(seat.name) && !this.#plan.sparseClients.includes(connections);
+          if (!isLeftOut) loads.push(await this.#load(seat, connections, seconds));
+        }
       }
-      measured.push([...loads, ...(await this.#loadOwnConnections())]);
+      if (!goesBackwards(n)) loads.push(...(await this.#loadOwnConnections(n)));
+      measured.push(loads);
     }
     for (const seat of seats) await stopSeat(seat);
     return measured;
+  }
+
+  /** Unmeasured: as many clients as connections or more, so each has prepared and planned. */
+  async #warmUp(seat: Seat, connections: number): Promise<void> {
+    await this.#venue.load(seat, { connections, seconds: SHORT_SECONDS });
   }
 
   async #startAll(): Promise<readonly Seat[]> {
@@ -162,13 +177,14 @@ class ContestRun {
   /**
    * A pool as large as the largest crowd gives a smaller one no connection more than it can use.
    */
-  async #loadOwnConnections(): Promise<readonly Load[]> {
+  async #loadOwnConnections(round: number): Promise<readonly Load[]> {
     const { ownConnections } = this.#plan;
     const loads: Load[] = [];
-    for (const contender of [conditionalUpdate, rowLock]) {
+    for (const contender of turnsOf([conditionalUpdate, rowLock], round)) {
       const name = withOwnConnections(contender.name);
       const pool = Math.max(1, ...ownConnections);
       const seat = await this.#venue.startContender(contender, { pool, name });
+      await this.#warmUp(seat, pool);
       for (const connections of ownConnections) {
         loads.push(await this.#load(seat, connections, this.#run.seconds));
       }
@@ -198,7 +214,7 @@ class ContestRun {
     for (let n = 1; n <= rounds; n += 1) {
       this.#run.say(`sold out, round ${n} of ${rounds}`);
       const loads: Load[] = [];
-      for (const seat of seats) {
+      for (const seat of turnsOf(seats, n)) {
         const shape = { connections: SOLD_OUT_CLIENTS, seconds, expected: 'refused' as const };
         loads.push(await this.#venue.load(seat, shape));
       }
@@ -208,10 +224,11 @@ class ContestRun {
     return measured;
   }
 
+  /** With as many clients as the largest pool that is tried: this is its warm-up as well. */
   async #sellOut(seat: Seat): Promise<void> {
     for (let n = 1; n <= SELL_OUT_LOADS_MAX; n += 1) {
       const { refused } = await this.#venue.load(seat, {
-        connections: SOLD_OUT_CLIENTS,
+        connections: SWEEP_CLIENTS,
         seconds: SHORT_SECONDS,
         expected: 'either',
       });

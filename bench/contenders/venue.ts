@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withClient } from '../../src/db/client.ts';
 import { RedisServer } from '../../test/ext/redis-server.ts';
 import { auditSold } from '../audit-sold.ts';
 import { createBenchDatabase, oneUnit } from '../bench-database.ts';
@@ -99,9 +100,14 @@ export class Venue {
     return { name, server, till };
   }
 
-  /** Ends when nothing of it is under way any more. */
-  load(seat: Seat, shape: LoadShape): Promise<Load> {
-    return loadSeat(seat, this.#machine, { ...this.#files, ...shape });
+  /**
+   * Starts when PostgreSQL has written what earlier loads left to it, so that nobody pays for
+   * another; ends when nothing of it is under way any more.
+   */
+  async load(seat: Seat, shape: LoadShape): Promise<Load> {
+    const cluster = { databaseUrl: this.#clusterUrl, applicationName: 'hedonify-bench' };
+    await withClient(cluster, (client) => client.query('CHECKPOINT'));
+    return await loadSeat(seat, this.#machine, { ...this.#files, ...shape });
   }
 
   /** What the load itself hears, for a server that does not live to tell. */

@@ -1,6 +1,6 @@
 /** The tables and plots of the headline suite. Pure. */
 import type { TopLevelSpec } from 'vega-lite';
-import { figure, numberText, withInterval } from '../report.ts';
+import { figure, numberText, verdict, withInterval } from '../report.ts';
 import { median, ratioSummary, summarise } from '../statistics.ts';
 import type { Chart, SuiteReport, Table } from '../suite.ts';
 import { FULL_CLIENTS, loadOf, ORDER_CLIENTS, stepOf } from './rounds.ts';
@@ -21,6 +21,8 @@ const NAMES = Object.keys(TITLES) as ServedName[];
 
 type Rounds = readonly HeadlineRound[];
 type Of = (round: HeadlineRound) => number;
+/** The one that stands, and the one that comes then; none where nothing is judged. */
+type Bars = readonly [first?: number, then?: number];
 
 /** What was sold besides the figures. */
 interface Sold {
@@ -79,11 +81,15 @@ function throughput(rounds: Rounds): Table {
 }
 
 function ratios(rounds: Rounds): Table {
-  const row = (name: string, bars: readonly [first: string, then: string], of: Of) => {
+  const row = (name: string, bars: Bars, of: Of) => {
     const { ratio, ...interval } = ratioSummary(rounds.map(of));
-    return [name, withInterval(ratio, interval, 2), ...bars];
+    const judged = [0, 1].map((n) => {
+      const bar = bars[n];
+      return bar === undefined ? '' : `>= ${bar.toFixed(2)}, ${verdict(ratio >= bar)}`;
+    });
+    return [name, withInterval(ratio, interval, 2), ...judged];
   };
-  const pair = (over: ServedName, under: ServedName, bars: readonly [string, string]) =>
+  const pair = (over: ServedName, under: ServedName, bars: Bars) =>
     FULL_CLIENTS.map((clients) =>
       row(
         `${TITLES[over]} / ${TITLES[under]}, ${clientsText(clients)}`.replaceAll('**', ''),
@@ -95,20 +101,20 @@ function ratios(rounds: Rounds): Table {
     title: 'Ratios, each taken inside a round',
     columns: ['', 'geometric mean', 'bar', 'then'],
     rows: [
-      ...pair('orders', 'roof', ['0.70', '0.85']),
-      ...pair('orders', 'echo', ['0.42', '0.55']),
-      ...pair('soldOut', 'roof', ['0.80', '0.90']),
-      ...pair('carts', 'orders', ['0.50', '']),
-      ...pair('timed', 'orders', ['', '']),
-      ...pair('orders', 'alone', ['', '']),
+      ...pair('orders', 'roof', [0.7, 0.85]),
+      ...pair('orders', 'echo', [0.42, 0.55]),
+      ...pair('soldOut', 'roof', [0.8, 0.9]),
+      ...pair('carts', 'orders', [0.5]),
+      ...pair('timed', 'orders', []),
+      ...pair('orders', 'alone', []),
       row(
         'engine without HTTP / best raw',
-        ['0.80', ''],
+        [0.8],
         ({ engine, raw }) => engine / Math.max(...Object.values(raw)),
       ),
       row(
         'engine, two batches in flight / one',
-        ['', ''],
+        [],
         ({ engine, engineAlone }) => engine / engineAlone,
       ),
     ],
@@ -204,7 +210,7 @@ function throughputChart(rounds: Rounds): Chart {
   const spec: TopLevelSpec = {
     title: {
       text: 'Answers per second, one product',
-      subtitle: 'medians over rounds, 95 % intervals',
+      subtitle: 'medians over rounds, 95 % bootstrap intervals',
     },
     data: { values },
     height: { step: 18 },

@@ -65,7 +65,10 @@ const hotProduct: Scenario = {
   quick: { rate: 300, seconds: 3 },
   due: steady,
   ground: () => ({ products: 1, stock: STOCK_MAX, customers: CUSTOMERS, env: { SHARDS: '1' } }),
-  facts: nobodyRefused,
+  facts: (ended) => [
+    ...nobodyRefused(ended),
+    [`nobody is shed, not ${ended.seen.shed}`, ended.seen.shed === 0],
+  ],
 };
 
 const soldOutStorm: Scenario = {

@@ -6,12 +6,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { bounded } from '../generator.ts';
 
 const VERSION = 'v1.8.1';
 /** Where `go install` puts it; elsewhere it must be in PATH. */
 const INSTALLED = join(homedir(), 'go', 'bin', 'k6');
-/** To start its virtual users, and to wait for the last answers. */
-const EXTRA_SECONDS_MAX = 60;
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
 /** Of its complaints, in the message of an error. */
 const SHOWN_CHARS_MAX = 2000;
@@ -69,7 +68,11 @@ type Metric = Readonly<Record<string, number>> & {
   readonly thresholds?: Readonly<Record<string, boolean>>;
 };
 
-/** @throws Error when k6 is missing, cannot run the script, or does not end in time */
+/**
+ * Crossed thresholds are in what it returns: which of them are fatal is for the caller to say.
+ *
+ * @throws Error when k6 is missing, cannot run the script, or does not end in time
+ */
 export async function runK6(load: K6Load): Promise<Seen> {
   const plan = {
     URL: load.serverUrl,
@@ -82,28 +85,29 @@ export async function runK6(load: K6Load): Promise<Seen> {
   const script = fileURLToPath(new URL(`../k6/${load.script}.ts`, import.meta.url));
   const told = Object.entries(plan).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
   const quiet = ['--quiet', '--no-color', '--no-usage-report', '--address', ''];
-  await k6(['run', ...quiet, '--summary-export', load.summaryFile, ...told, script], {
-    timeoutMs: (load.seconds + EXTRA_SECONDS_MAX) * 1000,
-  });
+  const args = ['run', ...quiet, '--summary-export', load.summaryFile, ...told, script];
+  await k6(args, load.seconds);
   const summary = JSON.parse(await readFile(load.summaryFile, 'utf8')) as {
     readonly metrics: Readonly<Record<string, Metric>>;
   };
   return seenOf(summary.metrics);
 }
 
-async function k6(args: readonly string[], bound: { readonly timeoutMs: number }): Promise<void> {
+/** Resolves also when a threshold was crossed: the summary tells which. */
+async function k6(args: readonly string[], seconds: number): Promise<void> {
   const program = existsSync(INSTALLED) ? INSTALLED : 'k6';
   try {
-    await promisify(execFile)(program, args, {
+    const running = promisify(execFile)(program, args, {
       // Nothing of ours: k6 takes options from names that begin with K6_.
       env: { PATH: process.env['PATH'], HOME: homedir(), K6_AUTO_EXTENSION_RESOLUTION: 'false' },
-      timeout: bound.timeoutMs,
       maxBuffer: OUTPUT_BYTES_MAX,
     });
+    bounded(running.child, seconds);
+    await running;
   } catch (cause) {
     const { code, stderr } = cause as { readonly code?: unknown; readonly stderr?: string };
     if (code === THRESHOLD_CROSSED) {
-      // The summary tells which; what it complained of would be lost.
+      // What it complained of would be lost.
       process.stderr.write((stderr ?? '').slice(0, SHOWN_CHARS_MAX));
       return;
     }

@@ -14,7 +14,7 @@ import { withClient } from '../../src/db/client.ts';
 import { BENCH_JWT_SECRET, writeTokens } from '../tokens.ts';
 import { runK6 } from './k6-run.ts';
 import type { Seen } from './k6-run.ts';
-import { isWithin } from './scenario.ts';
+import { fatal, isWithin } from './scenario.ts';
 import type { Ended, Fact, Ground, Load, Scenario } from './scenario.ts';
 import { isUnsettled, readStored, seedShop, warmUpProduct } from './shop-rows.ts';
 import type { StoredRows } from './shop-rows.ts';
@@ -88,7 +88,11 @@ export async function runScenario(scenario: Scenario, load: Load, stage: Stage):
   return await inDatabase(async (client) => {
     const stored = await readStored(client, ground);
     const ended = { load, ground, seen, stored };
-    const wrong = [...generalFacts(scenario, ended), ...scenario.facts(ended)]
+    const wrong = [
+      ...generalFacts(scenario, ended),
+      ...strictFacts(seen, stage.judgesSpeed),
+      ...scenario.facts(ended),
+    ]
       .filter(([, holds]) => !holds)
       .map(([what]) => what);
     const audit = await runAudit(client, { onProgress: () => undefined });
@@ -110,5 +114,14 @@ function generalFacts(scenario: Scenario, { load, seen, stored }: Ended): readon
       `accepted orders are stored orders: ${accepted} (${unseen} unknown), ${stored.orders}`,
       isWithin(stored.orders, { least: accepted, unseen }),
     ],
+  ];
+}
+
+/** Of a benchmark the unknown are reported: a load may bring its server to a standstill. */
+function strictFacts(seen: Seen, judgesSpeed: boolean): readonly Fact[] {
+  const crossed = fatal(seen.crossed, judgesSpeed);
+  return [
+    [`no threshold of correctness is crossed: ${crossed.join('; ')}`, crossed.length === 0],
+    [`everybody is told what became of it, but ${seen.unseen}`, judgesSpeed || seen.unseen === 0],
   ];
 }

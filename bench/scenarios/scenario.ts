@@ -1,4 +1,5 @@
 /** What a scenario of bench/k6 runs on, and what must be true after it. */
+import { SHOWN_METRICS } from '../k6/lib/shown-metrics.ts';
 import type { Seen } from './k6-run.ts';
 import type { Shop, StoredRows } from './shop-rows.ts';
 
@@ -60,6 +61,15 @@ export function soldOut({ ground, seen, stored }: Ended): readonly Fact[] {
     ],
     [`the others were refused: ${seen.refused}`, seen.refused > 0],
   ];
+}
+
+/**
+ * Crossed thresholds that a run cannot pass with: all of them where speed is not judged, those of
+ * correctness where it is.
+ */
+export function fatal(crossed: Seen['crossed'], judgesSpeed: boolean): readonly string[] {
+  const shown = SHOWN_METRICS.map((metric) => `${metric}: `);
+  return crossed.filter((it) => !judgesSpeed || !shown.some((start) => it.startsWith(start)));
 }
 
 /** Nobody had to go empty. */

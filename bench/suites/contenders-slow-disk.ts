@@ -18,7 +18,7 @@ const POOLS = [1, 4, 16, 64, 256];
 export const suite: Suite = {
   name: 'contenders-slow-disk',
   summary: 'the contenders with 0, 1 and 5 ms added to each fsync, as network disks do',
-  minutes: 13,
+  minutes: 16,
   defaults: { rounds: 7, seconds: 1 },
   run: async (run) => {
     const contests: Contest[] = [];
@@ -28,6 +28,7 @@ export const suite: Suite = {
         await holdContest(run, {
           fsyncDelayMs,
           clients: [CLIENTS],
+          sparseClients: [CLIENTS],
           ownConnections: [CLIENTS],
           pools: POOLS,
           withEcho: false,

@@ -19,6 +19,7 @@ import { orderOf, tokensFile } from '../load-files.ts';
 import { addProducts, moreProduct } from '../more-products.ts';
 import { writeHistory } from '../order-history.ts';
 import { serveOrders, startOrders } from '../orders-server.ts';
+import { verdict } from '../report.ts';
 import { summarise } from '../statistics.ts';
 import type { BenchRun, Suite, SuiteReport } from '../suite.ts';
 import { BENCH_JWT_SECRET } from '../tokens.ts';
@@ -80,7 +81,7 @@ async function measure(run: BenchRun): Promise<SuiteReport> {
     tables: [
       {
         title: 'Milliseconds since the kill',
-        columns: ['', 'median', '95 % from', 'to', 'most', 'bar'],
+        columns: ['', 'median', 'bootstrap 95 % from', 'to', 'most', 'bar'],
         rows: [
           ...rows,
           row('PostgreSQL killed to the first 201', accepted(postgres), POSTGRES_MS_BAR),
@@ -206,6 +207,6 @@ async function assertStored(databaseUrl: string, ids: readonly string[]): Promis
 function row(name: string, times: readonly number[], bar?: number): string[] {
   const { median, low, high } = summarise(times);
   const cells = [median, low, high, Math.max(...times)].map((ms) => ms.toFixed(0));
-  const held = median <= (bar ?? Infinity) ? 'held' : '**missed**';
+  const held = verdict(median <= (bar ?? Infinity));
   return [name, ...cells, bar === undefined ? '' : `<= ${bar}, ${held}`];
 }

@@ -28,7 +28,7 @@ describe('the report of a run', () => {
         '- 2 x CPU',
         '- audit clean',
         '',
-        'Medians over rounds, with their 95 % bootstrap intervals in parentheses.',
+        'In parentheses: of medians over rounds their 95 % percentile bootstrap intervals, which of 7 rounds cover 88 %; of geometric means of ratios their 95 % t-intervals.',
         '',
         '## Throughput',
         '',

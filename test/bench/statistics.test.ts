@@ -60,9 +60,29 @@ describe('figures over rounds', () => {
   });
 
   test('ratios of rounds are summed up by their geometric mean', () => {
-    const { ratio, low, high } = ratioSummary([0.5, 1, 2]);
-    expect(ratio).toBeCloseTo(1, 12);
-    expect(low).toBeCloseTo(0.5, 12);
-    expect(high).toBeCloseTo(2, 12);
+    const { ratio, low, high } = ratioSummary([1, 2, 4]);
+    expect(ratio).toBeCloseTo(2, 12);
+    expect(low * high).toBeCloseTo(4, 12);
+    expect(ratioSummary([0.5])).toEqual({ ratio: 0.5, low: 0.5, high: 0.5 });
+    expect(() => ratioSummary([])).toThrow(RangeError);
+  });
+
+  test.each([
+    [2, 12.706],
+    [7, 2.447],
+    [9, 2.306],
+    [11, 2.228],
+    [12, 2.201],
+    [31, 2.042],
+    [101, 1.984],
+  ])('the interval of %i ratios is as wide as Student says: %f standard errors', (rounds, t) => {
+    const ratios = Array.from({ length: rounds }, (_, n) => Math.exp(Math.sin(n)));
+    const logs = ratios.map(Math.log);
+    const mean = logs.reduce((sum, log) => sum + log, 0) / rounds;
+    const variance = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0) / (rounds - 1);
+    const { ratio, low, high } = ratioSummary(ratios);
+    const standardError = Math.sqrt(variance / rounds);
+    expect(Math.log(high / ratio) / standardError).toBeCloseTo(t, 3);
+    expect(Math.log(ratio / low) / standardError).toBeCloseTo(t, 3);
   });
 });

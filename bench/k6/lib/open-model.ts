@@ -3,9 +3,12 @@
  * earlier ones. An iteration that found no idle virtual user counts as dropped, never as delayed.
  */
 import type { Options, RampingArrivalRateScenario, Threshold } from 'k6/options';
+import type { SHOWN_METRICS } from './shown-metrics.ts';
 import { JUDGES_SPEED, RATE } from './plan.ts';
 
 type Thresholds = Readonly<Record<string, Threshold[]>>;
+/** Typed by name: one of another metric would fail a benchmark. */
+type SpeedThresholds = Readonly<Partial<Record<(typeof SHOWN_METRICS)[number], Threshold[]>>>;
 type Arrivals = RampingArrivalRateScenario;
 
 /** An iteration still under way at the end; longer than REQUEST_TIMEOUT_MS of the server. */
@@ -46,7 +49,7 @@ export function steady(rate: number, seconds: number, vus?: number): Arrivals {
 /** @param judged - `speed` is left out where only correctness is judged. */
 export function optionsOf(
   scenarios: Readonly<Record<string, Arrivals>>,
-  judged: { readonly always?: Thresholds; readonly speed: Thresholds },
+  judged: { readonly always?: Thresholds; readonly speed: SpeedThresholds },
 ): Options {
   return {
     scenarios,
