@@ -61,7 +61,8 @@ module.exports = {
     },
     {
       name: 'threads-in-workers',
-      comment: 'Only workers/ knows that there are threads, and who sends traces from one of its own.',
+      comment:
+        'Only workers/ knows that there are threads, and who sends traces from one of its own.',
       severity: 'error',
       from: { pathNot: ['^src/workers/', '^src/telemetry/(thread-exporter|export-thread)\\.ts$'] },
       to: { path: [core('worker_threads|cluster'), npm('piscina')] },
