@@ -1,5 +1,7 @@
 /** Of every file: a failed test leaves its server, which would slow all that come after it. */
 import { afterAll } from 'vitest';
-import { killLeftServers } from './server.ts';
+import { running } from './running-servers.ts';
 
-afterAll(killLeftServers);
+afterAll(() => {
+  for (const child of running) child.kill('SIGKILL');
+});

@@ -9,19 +9,13 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { createSigner } from 'fast-jwt';
 import type { Role } from '../../src/domain/user.ts';
+import { running } from './running-servers.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const JWT_SECRET = 'a secret of the tests that is long enough';
 const START_MS_MAX = 30_000;
 /** Log lines kept for the message of a failure. */
 const LINES_MAX = 200;
-
-const running = new Set<ChildProcess>();
-
-/** Kills what was started here and still runs. */
-export function killLeftServers(): void {
-  for (const child of running) child.kill('SIGKILL');
-}
 
 const signerFor = (expiresIn: number) =>
   createSigner({
