@@ -1,6 +1,6 @@
 /** The end of every suite that sold something. */
 import { runAudit } from '../src/db/audit.ts';
-import { withClient } from '../src/db/client.ts';
+import { inDatabase } from './in-database.ts';
 import type { BenchRun } from './suite.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function auditSold(
   sold: { readonly name: string; readonly databaseUrl: string },
 ): Promise<number> {
   const { databaseUrl, name } = sold;
-  const audit = await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, (client) =>
+  const audit = await inDatabase(databaseUrl, (client) =>
     runAudit(client, { onProgress: () => undefined }),
   );
   run.say(`audit of ${name}: ${audit.orders} orders, ${audit.violations} violations`);

@@ -1,9 +1,11 @@
 /** Databases of one benchmark run: schema, a merchant, and products that sell out only when asked to. */
 import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
 import { STOCK_MAX } from '../src/domain/bounds.ts';
 import type { ProductId } from '../src/domain/ids.ts';
-import { withClient } from '../src/db/client.ts';
 import { applySchema } from '../src/db/schema.ts';
+import { inDatabase } from './in-database.ts';
+import { orderOf } from './load-files.ts';
 
 /** Of one partition each: dealt round-robin, every shard owns some of them. */
 const PRODUCTS = Array.from(
@@ -24,18 +26,15 @@ const OPENING_SQL = /* sql */ `
   INSERT INTO stock_ledger (product_id, stock_version, delta, stock_after, kind, created_at)
   SELECT id, 1, stock, stock, 'opening', now() FROM products`;
 
-const APPLICATION_NAME = 'hedonify-bench';
-
 /** A database with the schema alone, beside the one that `clusterUrl` names; returns its URL. */
 export async function createEmptyDatabase(clusterUrl: string, name: string): Promise<string> {
-  const applicationName = APPLICATION_NAME;
-  await withClient({ databaseUrl: clusterUrl, applicationName }, (client) =>
+  await inDatabase(clusterUrl, (client) =>
     client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`),
   );
   const url = new URL(clusterUrl);
   url.pathname = `/${name}`;
   const databaseUrl = url.href;
-  await withClient({ databaseUrl, applicationName }, applySchema);
+  await inDatabase(databaseUrl, applySchema);
   return databaseUrl;
 }
 
@@ -47,29 +46,30 @@ export async function createBenchDatabase(
   { stock = STOCK_MAX }: { readonly stock?: number } = {},
 ): Promise<string> {
   const databaseUrl = await createEmptyDatabase(clusterUrl, name);
-  await withClient({ databaseUrl, applicationName: APPLICATION_NAME }, async (client) => {
-    const merchant = randomUUID();
-    await client.query(MERCHANT_SQL, [merchant]);
-    await client.query(PRODUCTS_SQL, [PRODUCTS, merchant, stock]);
+  await inDatabase(databaseUrl, async (client) => {
+    await client.query(PRODUCTS_SQL, [PRODUCTS, await addMerchant(client), stock]);
     await client.query(OPENING_SQL);
   });
   return databaseUrl;
 }
 
+/** Whose the products are; returns the id. Once for a database. */
+export async function addMerchant(client: Client): Promise<string> {
+  const merchant = randomUUID();
+  await client.query(MERCHANT_SQL, [merchant]);
+  return merchant;
+}
+
 /** JSON texts of orders for one unit of one product. */
 export function oneUnit(): string[] {
-  return [bodyOf([HOT_PRODUCT])];
+  return [orderOf([HOT_PRODUCT])];
 }
 
 /** JSON texts of carts with one unit of each of three products: all of them that there are. */
 export function threeLineCarts(): string[] {
   return PRODUCTS.flatMap((a, i) =>
     PRODUCTS.slice(i + 1).flatMap((b, j) =>
-      PRODUCTS.slice(i + j + 2).map((c) => bodyOf([a, b, c])),
+      PRODUCTS.slice(i + j + 2).map((c) => orderOf([a, b, c])),
     ),
   );
-}
-
-function bodyOf(products: readonly ProductId[]): string {
-  return JSON.stringify({ items: products.map((id) => ({ product_id: id, quantity: 1 })) });
 }

@@ -4,7 +4,6 @@
  */
 import { appendFile, chmod, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { withClient } from '../src/db/client.ts';
 import { runAs } from '../src/db/embedded-account.ts';
 import {
   createCluster,
@@ -17,6 +16,7 @@ import {
 import type { Cluster } from '../src/db/embedded-cluster.ts';
 import { urlOf } from '../src/db/embedded-server.ts';
 import { compileSlowFsync } from './slow-fsync.ts';
+import { inDatabase } from './in-database.ts';
 
 const MAINTENANCE_DATABASE = 'postgres';
 /** PostgreSQL's account passes through it and reads no more. */
@@ -94,7 +94,7 @@ async function restartWith(
 /** A preloaded library may be ignored in silence, and the figures would be of the fast disk. */
 async function assertSlow(databaseUrl: string, delayMs: number): Promise<void> {
   if (delayMs === 0) return;
-  await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, async (client) => {
+  await inDatabase(databaseUrl, async (client) => {
     const started = performance.now();
     await client.query(COMMIT_SQL);
     if (performance.now() - started >= delayMs) return;

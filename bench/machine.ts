@@ -1,9 +1,9 @@
 /** What a figure belongs to: the machine, its programs, and how PostgreSQL was set. */
 import { execFileSync } from 'node:child_process';
 import { cpus, release, totalmem } from 'node:os';
-import { withClient } from '../src/db/client.ts';
 import type { ClusterOptions } from './cluster.ts';
 import { GENERATOR } from './http-load.ts';
+import { inDatabase } from './in-database.ts';
 
 const GIGABYTE = 1024 ** 3;
 /** Said whether they differ from the defaults or not: without them nothing was durable. */
@@ -36,7 +36,7 @@ export function machineFacts(): string[] {
 /** One line of a cluster: what it is, what was changed, and how slow its disk was made. */
 export async function clusterFact(databaseUrl: string, options: ClusterOptions): Promise<string> {
   const { fsyncDelayMs = 0 } = options;
-  return await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, async (client) => {
+  return await inDatabase(databaseUrl, async (client) => {
     const version = await client.query<{ server_version: string }>('SHOW server_version');
     const settings = await client.query<{ text: string }>(SETTINGS_SQL, [DURABILITY]);
     const slowed = fsyncDelayMs > 0 ? `, every fsync ${fsyncDelayMs} ms slower` : '';

@@ -1,6 +1,6 @@
 /** Products beyond the twelve that every database of the benchmark has, with the stock that is asked. */
-import { withClient } from '../src/db/client.ts';
 import type { ProductId } from '../src/domain/ids.ts';
+import { inDatabase } from './in-database.ts';
 
 /** Of the last byte, which is the partition: every shard owns its share of them. */
 const PREFIX = '30000000-0000-7000-8000-';
@@ -21,7 +21,7 @@ export async function addProducts(
   databaseUrl: string,
   { count, units }: { readonly count: number; readonly units: number },
 ): Promise<ProductId[]> {
-  await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, async (client) => {
+  await inDatabase(databaseUrl, async (client) => {
     await client.query(PRODUCTS_SQL, [count, units, PREFIX]);
     await client.query(OPENINGS_SQL);
     // Autovacuum would do it in the middle of a load.

@@ -1,9 +1,9 @@
 /** Orders per second of a server in a closed loop, and what each costs which process. */
+import type { BenchServer } from './child.ts';
 import type { BenchCluster } from './cluster.ts';
 import { cpuOf, postgresCpu } from './cpu.ts';
 import { runLoad } from './http-load.ts';
 import type { LoadOptions, LoadResult } from './http-load.ts';
-import type { OrdersServer } from './orders-server.ts';
 
 /** CPU microseconds per accepted order. */
 export interface OrderCost {
@@ -18,19 +18,17 @@ export interface OrderCost {
 
 export type CostedLoad = LoadResult & { readonly cpu: OrderCost };
 
-/** @throws Error when any request was answered with anything but 201 */
-export async function measureCost(
-  server: OrdersServer,
-  cluster: BenchCluster,
-  load: Omit<LoadOptions, 'url'>,
+/** A load and what it cost; `load` may be anything that sends it. */
+export async function withCost(
+  pids: { readonly server: number; readonly postmaster: number },
+  load: () => Promise<LoadResult>,
 ): Promise<CostedLoad> {
-  const used = () => ({ ...cpuOf(server.pid), postgres: postgresCpu(cluster.pid) });
+  const used = () => ({ ...cpuOf(pids.server), postgres: postgresCpu(pids.postmaster) });
   const before = used();
-  const result = await runLoad({ ...load, url: server.url });
+  const result = await load();
   const after = used();
-  const { accepted, failed } = result;
-  if (failed > 0) throw new Error(`${failed} requests to ${server.name} failed`);
-  const perOrder = (key: keyof typeof before) => ((after[key] - before[key]) * 1e6) / accepted;
+  const perOrder = (key: keyof typeof before) =>
+    ((after[key] - before[key]) * 1e6) / result.accepted;
   const cpu = {
     http: perOrder('main'),
     shards: perOrder('shards'),
@@ -38,4 +36,16 @@ export async function measureCost(
     postgres: perOrder('postgres'),
   };
   return { ...result, cpu };
+}
+
+/** @throws Error when any request was answered with anything but 201 */
+export async function measureCost(
+  server: BenchServer,
+  cluster: BenchCluster,
+  load: Omit<LoadOptions, 'url'>,
+): Promise<CostedLoad> {
+  const pids = { server: server.pid, postmaster: cluster.pid };
+  const costed = await withCost(pids, () => runLoad({ ...load, url: server.url }));
+  if (costed.failed > 0) throw new Error(`${costed.failed} requests to ${server.name} failed`);
+  return costed;
 }

@@ -7,8 +7,8 @@
  * those of the headline's keys.
  */
 import type { ClientBase } from 'pg';
-import { withClient } from '../src/db/client.ts';
 import type { ProductId } from '../src/domain/ids.ts';
+import { inDatabase } from './in-database.ts';
 
 const BATCH_ORDERS = 1000;
 /** Orders of one transaction. */
@@ -112,7 +112,7 @@ export async function writeHistory(databaseUrl: string, history: OrderHistory): 
   const { orders, products, customers, kind, onProgress } = history;
   if (orders % BATCH_ORDERS !== 0) throw new RangeError(`${orders} orders are not whole batches`);
   const startedAt = performance.now();
-  await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, async (client) => {
+  await inDatabase(databaseUrl, async (client) => {
     await client.query('SET synchronous_commit = off');
     const { rows } = await client.query<{ id: number }>(OWNER_SQL);
     await client.query(PRODUCTS_SQL, [products]);

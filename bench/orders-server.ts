@@ -1,8 +1,8 @@
 /** The server under load, each with a database of its own in the cluster of the run. */
-import { withClient } from '../src/db/client.ts';
 import { createBenchDatabase } from './bench-database.ts';
 import type { BenchServer } from './child.ts';
 import type { BenchCluster } from './cluster.ts';
+import { inDatabase } from './in-database.ts';
 import type { BenchRun } from './suite.ts';
 import { BENCH_JWT_SECRET } from './tokens.ts';
 
@@ -64,8 +64,6 @@ export async function serveOrders(
 /** Orders that PostgreSQL holds. */
 export async function countOrders(databaseUrl: string): Promise<number> {
   const sql = /* sql */ `SELECT count(*)::float8 AS orders FROM orders`;
-  const { rows } = await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, (client) =>
-    client.query<{ orders: number }>(sql),
-  );
+  const { rows } = await inDatabase(databaseUrl, (client) => client.query<{ orders: number }>(sql));
   return rows[0]?.orders ?? 0;
 }

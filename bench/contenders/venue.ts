@@ -2,16 +2,15 @@
  * Where a contest takes place: one PostgreSQL and one Redis, a database for each that sells, and in
  * the end an account of every order. Only one server is loaded at a time.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { withClient } from '../../src/db/client.ts';
 import { RedisServer } from '../../test/ext/redis-server.ts';
 import { auditSold } from '../audit-sold.ts';
 import { createBenchDatabase, oneUnit } from '../bench-database.ts';
 import { runLoad } from '../http-load.ts';
 import type { LoadOptions, LoadResult } from '../http-load.ts';
+import { inDatabase } from '../in-database.ts';
+import { bodiesFile, tokensFile } from '../load-files.ts';
 import type { BenchRun } from '../suite.ts';
-import { BENCH_JWT_SECRET, writeTokens } from '../tokens.ts';
+import { BENCH_JWT_SECRET } from '../tokens.ts';
 import { auditContender } from './contender-audit.ts';
 import type { Contender } from './contender.ts';
 import { loadSeat } from './seat.ts';
@@ -19,7 +18,6 @@ import type { Load, Machine, Seat, Till } from './seat.ts';
 
 export const ENGINE = 'engine';
 
-const CUSTOMERS = 1_000;
 /** A pool of each contender, those with a connection per client, and the engine's. */
 const CONNECTIONS_MAX = 1_500;
 
@@ -55,10 +53,10 @@ export class Venue {
     this.#clusterUrl = parts.clusterUrl;
     this.#machine = parts.machine;
     this.#redisUrl = parts.redisUrl;
-    const file = (name: string) => join(run.workDir, name);
-    this.#files = { tokensFile: file('tokens'), bodiesFile: file('one-unit') };
-    writeTokens(this.#files.tokensFile, CUSTOMERS);
-    writeFileSync(this.#files.bodiesFile, `${oneUnit().join('\n')}\n`);
+    this.#files = {
+      tokensFile: tokensFile(run),
+      bodiesFile: bodiesFile(run, 'one-unit', oneUnit()),
+    };
   }
 
   static async open(run: BenchRun, fsyncDelayMs: number): Promise<Venue> {
@@ -105,8 +103,7 @@ export class Venue {
    * another; ends when nothing of it is under way any more.
    */
   async load(seat: Seat, shape: LoadShape): Promise<Load> {
-    const cluster = { databaseUrl: this.#clusterUrl, applicationName: 'hedonify-bench' };
-    await withClient(cluster, (client) => client.query('CHECKPOINT'));
+    await inDatabase(this.#clusterUrl, (client) => client.query('CHECKPOINT'));
     return await loadSeat(seat, this.#machine, { ...this.#files, ...shape });
   }
 

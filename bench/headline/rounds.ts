@@ -1,5 +1,6 @@
 /** What one round of the headline suite measured. */
 import type { LoadResult } from '../http-load.ts';
+import type { OrderCost } from '../order-cost.ts';
 
 /** In the order in which they are measured: what is divided by one another stands close. */
 export const SERVED = ['echo', 'roof', 'orders', 'soldOut', 'timed', 'alone', 'carts'] as const;
@@ -9,14 +10,6 @@ export type ServedName = (typeof SERVED)[number];
 export const FULL_CLIENTS: readonly number[] = [64, 256];
 /** Connections at which POST /orders is, for the plot of its batches. */
 export const ORDER_CLIENTS: readonly number[] = [1, 16, 64, 256, 512];
-
-/** CPU microseconds per accepted order. */
-export interface CpuPerOrder {
-  readonly http: number;
-  readonly shards: number;
-  readonly runtime: number;
-  readonly postgres: number;
-}
 
 /** Of batches in the middle of a load. */
 export interface BatchFigures {
@@ -31,7 +24,7 @@ export interface Step {
   readonly connections: number;
   /** All of `SERVED` at `FULL_CLIENTS`, else `orders`. */
   readonly loads: Readonly<Partial<Record<ServedName, LoadResult>>>;
-  readonly cpu: CpuPerOrder;
+  readonly cpu: OrderCost;
   readonly batches: BatchFigures;
 }
 

@@ -8,9 +8,8 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from 'pg';
 import { runAudit } from '../../src/db/audit.ts';
-import { withClient } from '../../src/db/client.ts';
+import { inDatabase } from '../in-database.ts';
 import { BENCH_JWT_SECRET, writeTokens } from '../tokens.ts';
 import { runK6 } from './k6-run.ts';
 import type { Seen } from './k6-run.ts';
@@ -19,7 +18,6 @@ import type { Ended, Fact, Ground, Load, Scenario } from './scenario.ts';
 import { isUnsettled, readStored, seedShop, warmUpProduct } from './shop-rows.ts';
 import type { StoredRows } from './shop-rows.ts';
 
-const APPLICATION_NAME = 'hedonify-bench';
 const SETTLE_MS_MAX = 30_000;
 const SETTLE_POLL_MS = 100;
 
@@ -54,9 +52,7 @@ export interface Outcome {
 export async function runScenario(scenario: Scenario, load: Load, stage: Stage): Promise<Outcome> {
   const ground = scenario.ground(load);
   const { databaseUrl, workDir } = stage;
-  const inDatabase = <T>(work: (client: Client) => Promise<T>) =>
-    withClient({ databaseUrl, applicationName: APPLICATION_NAME }, work);
-  await inDatabase((client) => seedShop(client, ground));
+  await inDatabase(databaseUrl, (client) => seedShop(client, ground));
   const tokensFile = join(workDir, `${scenario.name}.tokens`);
   writeTokens(tokensFile, ground.customers);
   const server = await stage.start({
@@ -75,7 +71,7 @@ export async function runScenario(scenario: Scenario, load: Load, stage: Stage):
       products: ground.products,
       judgesSpeed: stage.judgesSpeed,
     });
-    await inDatabase(async (client) => {
+    await inDatabase(databaseUrl, async (client) => {
       const deadline = performance.now() + SETTLE_MS_MAX;
       while (await isUnsettled(client)) {
         if (performance.now() > deadline) throw new Error(`${scenario.name} does not settle`);
@@ -85,7 +81,7 @@ export async function runScenario(scenario: Scenario, load: Load, stage: Stage):
   } finally {
     await server.stop();
   }
-  return await inDatabase(async (client) => {
+  return await inDatabase(databaseUrl, async (client) => {
     const stored = await readStored(client, ground);
     const ended = { load, ground, seen, stored };
     const wrong = [

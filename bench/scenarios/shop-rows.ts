@@ -1,12 +1,9 @@
 /** The rows of a scenario: what it may sell, and afterwards what PostgreSQL has. */
-import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { STOCK_MAX } from '../../src/domain/bounds.ts';
+import { addMerchant } from '../bench-database.ts';
 import { productId } from '../k6/lib/product-ids.ts';
 
-const MERCHANT_SQL = /* sql */ `
-  INSERT INTO users (id, username, email, password_hash, role, created_at)
-  VALUES ($1, 'merchant', 'merchant@bench', '', 'merchant', now())`;
 /** $1: the id of product 0, whose last 12 digits are counted up. One statement for 100,000. */
 const PRODUCTS_SQL = /* sql */ `
   WITH seeded AS (
@@ -58,8 +55,7 @@ export function warmUpProduct({ products }: Shop): string {
 }
 
 export async function seedShop(client: Client, { products, stock }: Shop): Promise<void> {
-  const merchant = randomUUID();
-  await client.query(MERCHANT_SQL, [merchant]);
+  const merchant = await addMerchant(client);
   await client.query(PRODUCTS_SQL, [productId(0), merchant, products, stock, STOCK_MAX]);
 }
 

@@ -6,22 +6,25 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { withClient } from '../../src/db/client.ts';
 import { oneUnit } from '../bench-database.ts';
 import type { BenchCluster } from '../cluster.ts';
-import { cpuOf, postgresCpu } from '../cpu.ts';
-import { GENERATOR, runLoad } from '../http-load.ts';
+import { GENERATOR } from '../http-load.ts';
+import { inDatabase } from '../in-database.ts';
+import { bodiesFile, CUSTOMERS, tokensFile } from '../load-files.ts';
+import { OrderAccount } from '../order-account.ts';
+import { measureCost } from '../order-cost.ts';
+import type { CostedLoad } from '../order-cost.ts';
+import { countOrders } from '../orders-server.ts';
 import { median, ratioSummary } from '../statistics.ts';
 import type { BenchRun, Suite, SuiteReport, Table } from '../suite.ts';
-import { BENCH_JWT_SECRET, writeTokens } from '../tokens.ts';
+import { BENCH_JWT_SECRET } from '../tokens.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const CONNECTIONS = [64, 256] as const;
-const CUSTOMERS = 1000;
 /** What is compiled last is compiled about now. */
 const WARM_UP_SECONDS = 4;
 /** It fails only when the whole interval is below. */
@@ -34,20 +37,8 @@ const run = promisify(execFile);
 
 type SideName = (typeof SIDES)[number];
 
-/** What was measured of one side with one number of connections. */
-interface Load {
-  readonly perSecond: number;
-  /** Milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
-  /** CPU microseconds per order. */
-  readonly http: number;
-  readonly otherThreads: number;
-  readonly postgres: number;
-}
-
 /** By side, then as CONNECTIONS. */
-type Round = Readonly<Record<SideName, readonly Load[]>>;
+type Round = Readonly<Record<SideName, readonly CostedLoad[]>>;
 
 interface Bench {
   readonly run: BenchRun;
@@ -67,7 +58,7 @@ export const suite: Suite = {
 };
 
 async function guard(benchRun: BenchRun): Promise<SuiteReport> {
-  const { rounds, workDir, say, parameter } = benchRun;
+  const { rounds, say, parameter } = benchRun;
   await assertClean();
   const names = { base: await commitOf(parameter), head: await commitOf('HEAD') };
   const bench: Bench = {
@@ -77,11 +68,9 @@ async function guard(benchRun: BenchRun): Promise<SuiteReport> {
       base: await checkOut(benchRun, 'base', names.base),
       head: await checkOut(benchRun, 'head', names.head),
     },
-    tokensFile: join(workDir, 'tokens'),
-    bodiesFile: join(workDir, 'bodies'),
+    tokensFile: tokensFile(benchRun),
+    bodiesFile: bodiesFile(benchRun, 'one-unit', oneUnit()),
   };
-  writeTokens(bench.tokensFile, CUSTOMERS);
-  writeFileSync(bench.bodiesFile, `${oneUnit().join('\n')}\n`);
   const measured: Round[] = [];
   for (let n = 1; n <= rounds; n += 1) {
     say(`round ${n} of ${rounds}`);
@@ -92,7 +81,7 @@ async function guard(benchRun: BenchRun): Promise<SuiteReport> {
 
 /** Both in turn, the other one first in every other round. */
 async function measureRound(bench: Bench, n: number): Promise<Round> {
-  const loads: Partial<Record<SideName, readonly Load[]>> = {};
+  const loads: Partial<Record<SideName, readonly CostedLoad[]>> = {};
   for (const side of n % 2 === 0 ? SIDES : SIDES.toReversed()) {
     loads[side] = await measureSide(bench, side, n);
   }
@@ -100,7 +89,11 @@ async function measureRound(bench: Bench, n: number): Promise<Round> {
   return { base, head };
 }
 
-async function measureSide(bench: Bench, side: SideName, n: number): Promise<readonly Load[]> {
+async function measureSide(
+  bench: Bench,
+  side: SideName,
+  n: number,
+): Promise<readonly CostedLoad[]> {
   const { run: benchRun, cluster } = bench;
   const root = bench.roots[side];
   const name = `${side}_${n}`;
@@ -114,28 +107,14 @@ async function measureSide(bench: Bench, side: SideName, n: number): Promise<rea
       SHARDS: '1',
     },
   });
-  let [accepted, cutOff] = [0, 0];
-  const load = async (connections: number, seconds: number): Promise<Load> => {
-    const { tokensFile, bodiesFile } = bench;
-    const before = { server: cpuOf(server.pid), postgres: postgresCpu(cluster.pid) };
-    const result = await runLoad({ url: server.url, connections, seconds, tokensFile, bodiesFile });
-    const after = { server: cpuOf(server.pid), postgres: postgresCpu(cluster.pid) };
-    if (result.failed > 0) throw new Error(`${result.failed} requests to ${side} failed`);
-    accepted += result.accepted;
-    // At the end of a load each connection may wait for an answer.
-    cutOff += connections;
-    const perOrder = (from: number, to: number) => ((to - from) * 1e6) / result.accepted;
-    const others = (use: ReturnType<typeof cpuOf>) => use.shards + use.runtime;
-    return {
-      perSecond: result.perSecond,
-      p50: result.p50,
-      p99: result.p99,
-      http: perOrder(before.server.main, after.server.main),
-      otherThreads: perOrder(others(before.server), others(after.server)),
-      postgres: perOrder(before.postgres, after.postgres),
-    };
+  const account = new OrderAccount();
+  const load = async (connections: number, seconds: number): Promise<CostedLoad> => {
+    const files = { tokensFile: bench.tokensFile, bodiesFile: bench.bodiesFile };
+    const costed = await measureCost(server, cluster, { ...files, connections, seconds });
+    account.add({ accepted: costed.accepted, unheard: connections });
+    return costed;
   };
-  const loads: Load[] = [];
+  const loads: CostedLoad[] = [];
   await load(CONNECTIONS[0], WARM_UP_SECONDS);
   for (const connections of CONNECTIONS) {
     const measured = await load(connections, benchRun.seconds);
@@ -144,13 +123,9 @@ async function measureSide(bench: Bench, side: SideName, n: number): Promise<rea
   }
   await server.stop();
   await audit(root, databaseUrl);
-  const stored = await storedOrders(databaseUrl);
-  if (stored < accepted || stored > accepted + cutOff) {
-    throw new Error(`${side} accepted ${accepted} orders and stored ${stored}`);
-  }
-  await withClient(
-    { databaseUrl: cluster.databaseUrl, applicationName: 'hedonify-bench' },
-    (client) => client.query(`DROP DATABASE ${client.escapeIdentifier(name)}`),
+  account.close(side, await countOrders(databaseUrl));
+  await inDatabase(cluster.databaseUrl, (client) =>
+    client.query(`DROP DATABASE ${client.escapeIdentifier(name)}`),
   );
   return loads;
 }
@@ -165,13 +140,6 @@ async function createDatabase(root: string, cluster: BenchCluster, name: string)
   return stdout.trim();
 }
 
-async function storedOrders(databaseUrl: string): Promise<number> {
-  const of = { databaseUrl, applicationName: 'hedonify-bench' };
-  const sql = 'SELECT count(*)::integer AS orders FROM orders';
-  const { rows } = await withClient(of, (client) => client.query<{ orders: number }>(sql));
-  return rows[0]?.orders ?? 0;
-}
-
 /** @throws Error with its findings when that side's own audit finds a violation */
 async function audit(root: string, databaseUrl: string): Promise<void> {
   const env = { ...process.env, DATABASE_URL: databaseUrl };
@@ -181,8 +149,7 @@ async function audit(root: string, databaseUrl: string): Promise<void> {
 /** @throws Error when there is no such commit */
 async function commitOf(name: string): Promise<string> {
   try {
-    const { stdout } = await git('rev-parse', '--verify', '--quiet', `${name}^{commit}`);
-    return stdout.trim();
+    return await git('rev-parse', '--verify', '--quiet', `${name}^{commit}`);
   } catch (cause) {
     throw new Error(`there is no commit ${name}`, { cause });
   }
@@ -190,12 +157,14 @@ async function commitOf(name: string): Promise<string> {
 
 /** @throws Error when there is more in the checkout than its commit: the report names commits */
 async function assertClean(): Promise<void> {
-  const { stdout } = await git('status', '--porcelain', '--untracked-files=no');
-  if (stdout.trim() !== '') throw new Error(`commit first, the guard compares commits:\n${stdout}`);
+  const changed = await git('status', '--porcelain', '--untracked-files=no');
+  if (changed !== '') throw new Error(`commit first, the guard compares commits:\n${changed}`);
 }
 
-function git(...args: string[]): ReturnType<typeof run> & Promise<{ stdout: string }> {
-  return run('git', ['-C', ROOT, ...args], { encoding: 'utf8' });
+/** What it prints. */
+async function git(...args: string[]): Promise<string> {
+  const { stdout } = await run('git', ['-C', ROOT, ...args]);
+  return stdout.trim();
 }
 
 /** A work tree of the commit with the packages that its lock file names; returns its path. */
@@ -264,14 +233,16 @@ function reportOf(
 function loadTable(rounds: readonly Round[]): Table {
   const rows = SIDES.flatMap((side) =>
     CONNECTIONS.map((connections, i) => {
-      const of = (figure: keyof Load) =>
-        median(rounds.map((round) => round[side][i]?.[figure] ?? Number.NaN));
+      const of = (figure: (load: CostedLoad) => number) =>
+        median(rounds.map((round) => round[side].slice(i, i + 1).map(figure)[0] ?? Number.NaN));
       return [
         `${side}, ${connections} connections`,
-        of('perSecond').toFixed(0),
-        of('p50').toFixed(1),
-        of('p99').toFixed(1),
-        ...[of('http'), of('otherThreads'), of('postgres')].map((us) => us.toFixed(1)),
+        of((it) => it.perSecond).toFixed(0),
+        of((it) => it.p50).toFixed(1),
+        of((it) => it.p99).toFixed(1),
+        of(({ cpu }) => cpu.http).toFixed(1),
+        of(({ cpu }) => cpu.shards + cpu.runtime).toFixed(1),
+        of(({ cpu }) => cpu.postgres).toFixed(1),
       ];
     }),
   );

@@ -4,27 +4,27 @@
  *
  * What a round is stands in headline/rounds.ts, the tables are headline/report.ts's.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { auditSold } from '../audit-sold.ts';
 import { createBenchDatabase, oneUnit, threeLineCarts } from '../bench-database.ts';
 import type { BenchServer } from '../child.ts';
-import { cpuOf, memoryOf, postgresCpu, postgresMemory } from '../cpu.ts';
+import { memoryOf, postgresMemory } from '../cpu.ts';
 import { headlineReport } from '../headline/report.ts';
 import { FULL_CLIENTS, ORDER_CLIENTS, SERVED } from '../headline/rounds.ts';
-import type { BatchFigures, CpuPerOrder, HeadlineRound } from '../headline/rounds.ts';
+import type { BatchFigures, HeadlineRound } from '../headline/rounds.ts';
 import type { ServedName, Step } from '../headline/rounds.ts';
 import { runLoad } from '../http-load.ts';
 import type { LoadOptions, LoadResult } from '../http-load.ts';
+import { bodiesFile, CUSTOMERS, tokensFile } from '../load-files.ts';
+import { OrderAccount } from '../order-account.ts';
+import { withCost } from '../order-cost.ts';
 import { lastBatches, orderCounts } from '../order-counts.ts';
 import { RawPipeline } from '../raw-pipeline.ts';
 import { quantile } from '../statistics.ts';
 import type { BenchRun, Suite, SuiteReport } from '../suite.ts';
 import type { EngineFigures } from '../targets/engine.ts';
-import { BENCH_JWT_SECRET, writeTokens } from '../tokens.ts';
+import { BENCH_JWT_SECRET } from '../tokens.ts';
 
-const CUSTOMERS = 1000;
 const WARM_UP_SECONDS = 2;
 /** Of the product that is sold out before anything is measured. */
 const SCARCE_UNITS = 1000;
@@ -59,10 +59,7 @@ export const suite: Suite = {
 interface Till {
   readonly name: string;
   readonly databaseUrl: string;
-  /** Orders that were answered with 201. */
-  accepted: number;
-  /** Requests that the end of a load may have left without an answer, but not without an order. */
-  unheard: number;
+  readonly account: OrderAccount;
 }
 
 interface Parts {
@@ -83,13 +80,9 @@ class Headline {
 
   private constructor(parts: Parts) {
     this.#parts = parts;
-    const file = (name: string) => join(parts.run.workDir, name);
-    this.#tokensFile = file('tokens');
-    this.#oneUnitFile = file('one-unit');
-    this.#cartsFile = file('carts');
-    writeTokens(this.#tokensFile, CUSTOMERS);
-    writeFileSync(this.#oneUnitFile, `${oneUnit().join('\n')}\n`);
-    writeFileSync(this.#cartsFile, `${threeLineCarts().join('\n')}\n`);
+    this.#tokensFile = tokensFile(parts.run);
+    this.#oneUnitFile = bodiesFile(parts.run, 'one-unit', oneUnit());
+    this.#cartsFile = bodiesFile(parts.run, 'carts', threeLineCarts());
   }
 
   static async start(run: BenchRun): Promise<Headline> {
@@ -98,7 +91,7 @@ class Headline {
     const tills = new Map<string, Till>();
     const database = async (name: string, stock?: { readonly stock: number }) => {
       const databaseUrl = await createBenchDatabase(cluster.databaseUrl, name.toLowerCase(), stock);
-      tills.set(name, { name, databaseUrl, accepted: 0, unheard: 0 });
+      tills.set(name, { name, databaseUrl, account: new OrderAccount() });
       return databaseUrl;
     };
     const server = async (name: ServedName, env: Readonly<Record<string, string>>) => {
@@ -174,10 +167,7 @@ class Headline {
     let orders = 0;
     for (const till of tills.values()) {
       const stored = await auditSold(run, till);
-      const { name, accepted, unheard } = till;
-      if (stored < accepted || stored > accepted + unheard) {
-        throw new Error(`${name} answered ${accepted} orders with 201 and stored ${stored}`);
-      }
+      till.account.close(till.name, stored);
       orders += stored;
     }
     return headlineReport(rounds, { orders, customers: CUSTOMERS, scarceUnits: SCARCE_UNITS });
@@ -209,20 +199,10 @@ class Headline {
   ): Promise<Pick<Step, 'cpu' | 'batches'> & { load: LoadResult }> {
     const { servers, postmaster } = this.#parts;
     const { pid, url } = servers.orders;
-    const look = () => ({ server: cpuOf(pid), postgres: postgresCpu(postmaster) });
-    const before = look();
-    const [load, batches] = await Promise.all([
-      this.#load('orders', shape),
+    const [{ cpu, ...load }, batches] = await Promise.all([
+      withCost({ server: pid, postmaster }, () => this.#load('orders', shape)),
       delay(shape.seconds * 500).then(() => batchFigures(url)),
     ]);
-    const after = look();
-    const perOrder = (used: number) => (used * 1e6) / load.accepted;
-    const cpu: CpuPerOrder = {
-      http: perOrder(after.server.main - before.server.main),
-      shards: perOrder(after.server.shards - before.server.shards),
-      runtime: perOrder(after.server.runtime - before.server.runtime),
-      postgres: perOrder(after.postgres - before.postgres),
-    };
     return { load, cpu, batches };
   }
 
@@ -255,11 +235,7 @@ class Headline {
         `p50 ${load.p50.toFixed(1)} ms, p99 ${load.p99.toFixed(1)} ms`,
     );
     if (load.failed > 0) throw new Error(`${load.failed} requests to ${name} failed`);
-    const till = tills.get(name);
-    if (till !== undefined) {
-      till.accepted += load.accepted;
-      till.unheard += asked.connections;
-    }
+    tills.get(name)?.account.add({ accepted: load.accepted, unheard: asked.connections });
     return load;
   }
 
@@ -267,8 +243,7 @@ class Headline {
     const { run, tills } = this.#parts;
     const response = await fetch(`${target.url}/?seconds=${seconds}`);
     const { accepted, perSecond } = (await response.json()) as EngineFigures;
-    const till = tills.get(name);
-    if (till !== undefined) till.accepted += accepted;
+    tills.get(name)?.account.add({ accepted, unheard: 0 });
     run.say(`  ${name}, without HTTP: ${Math.round(perSecond)}/s`);
     return perSecond;
   }

@@ -2,10 +2,9 @@
  * The scenarios of bench/k6, one after another, each on a database and a server of its own; and each
  * as a suite of its own.
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createEmptyDatabase } from '../bench-database.ts';
 import { runLoad } from '../http-load.ts';
+import { bodiesFile, orderOf } from '../load-files.ts';
 import { SCENARIOS, floodSeconds, overloadCapacity } from '../scenarios/catalogue.ts';
 import type { Latency } from '../scenarios/k6-run.ts';
 import { runScenario } from '../scenarios/run-scenario.ts';
@@ -87,12 +86,8 @@ function stageOf(run: BenchRun, databaseUrl: string): Stage {
     start: ({ env, preload = [] }) =>
       run.startTarget({ file: '../src/main.ts', env: { PORT: '0', ...env }, preload }),
     warmUp: async ({ url, tokensFile, productId }) => {
-      const bodiesFile = join(run.workDir, 'warm-up');
-      await writeFile(
-        bodiesFile,
-        JSON.stringify({ items: [{ product_id: productId, quantity: 1 }] }),
-      );
-      const { failed } = await runLoad({ url, tokensFile, bodiesFile, ...WARM_UP });
+      const bodies = bodiesFile(run, 'warm-up', [orderOf([productId])]);
+      const { failed } = await runLoad({ url, tokensFile, bodiesFile: bodies, ...WARM_UP });
       if (failed > 0) throw new Error(`${failed} requests of the warm-up failed`);
     },
   };

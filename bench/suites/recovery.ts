@@ -6,7 +6,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { withClient } from '../../src/db/client.ts';
 import { openCluster, readPassword, readPostmaster } from '../../src/db/embedded-cluster.ts';
 import { EMBEDDED_DATABASE, urlOf } from '../../src/db/embedded-server.ts';
 import { HOT_PRODUCT_ID } from '../../src/db/seed.ts';
@@ -15,6 +14,7 @@ import type { BenchServer } from '../child.ts';
 import type { BenchCluster } from '../cluster.ts';
 import { Customers } from '../customers.ts';
 import { zipfRank } from '../k6/lib/zipf-rank.ts';
+import { inDatabase } from '../in-database.ts';
 import { orderOf, tokensFile } from '../load-files.ts';
 import { addProducts, moreProduct } from '../more-products.ts';
 import { writeHistory } from '../order-history.ts';
@@ -195,7 +195,7 @@ function demoCustomers({ url }: BenchServer, tokens: readonly string[]): Custome
 async function assertStored(databaseUrl: string, ids: readonly string[]): Promise<number> {
   const sql = /* sql */ `
     SELECT count(*)::integer AS found FROM unnest($1::uuid[]) id JOIN orders USING (id)`;
-  const { rows } = await withClient({ databaseUrl, applicationName: 'hedonify-bench' }, (client) =>
+  const { rows } = await inDatabase(databaseUrl, (client) =>
     client.query<{ found: number }>(sql, [ids]),
   );
   const found = rows[0]?.found ?? 0;
